@@ -1,0 +1,56 @@
+//! Reading `/proc`.
+
+use std::io;
+
+/// Threads of this process.
+///
+/// # Errors
+/// `/proc` is not mounted.
+pub fn threads() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// Memory that process `pid` shares with nobody, in bytes: what ends with it. The resident size would count the
+/// pages of the booted app once per worker.
+///
+/// # Errors
+/// The process has ended, or may not be looked at.
+pub fn private_memory(pid: u32) -> io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    Ok(private_kib(&text) * 1024)
+}
+
+fn private_kib(text: &str) -> u64 {
+    text.lines()
+        .filter(|line| line.starts_with("Private_Clean:") || line.starts_with("Private_Dirty:"))
+        .filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum()
+}
+
+/// The command line of this process.
+///
+/// # Errors
+/// `/proc` is not mounted.
+pub fn command_line() -> io::Result<Vec<Vec<u8>>> {
+    let bytes = std::fs::read("/proc/self/cmdline")?;
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+    Ok(bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_memory_adds_clean_and_dirty() {
+        let text = "Rss: 900 kB\nShared_Clean: 400 kB\nPrivate_Clean:  20 kB\nPrivate_Dirty:     300 kB\nSwap: 1 kB\n";
+        assert_eq!(private_kib(text), 320);
+        assert!(private_memory(std::process::id()).expect("own") > 0);
+    }
+
+    #[test]
+    fn the_command_line_has_this_test_binary_first() {
+        assert!(!command_line().expect("cmdline")[0].is_empty());
+        assert!(threads().expect("threads") >= 1);
+    }
+}

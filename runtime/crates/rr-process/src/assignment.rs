@@ -1,0 +1,78 @@
+//! How a process that the master exec's learns what it is: one environment variable, taken away at once.
+
+use crate::message::Start;
+use crate::role::Role;
+use rr_os::user::Identity;
+use serde::{Deserialize, Serialize};
+
+/// The environment variable.
+pub const VARIABLE: &str = "RR_ASSIGNMENT";
+
+/// A user to become.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// All groups.
+    pub groups: Vec<u32>,
+    /// Home directory.
+    pub home: String,
+}
+
+impl From<Identity> for User {
+    fn from(from: Identity) -> Self {
+        Self { uid: from.uid, gid: from.gid, groups: from.groups, home: from.home }
+    }
+}
+
+impl From<User> for Identity {
+    fn from(from: User) -> Self {
+        Self { uid: from.uid, gid: from.gid, groups: from.groups, home: from.home }
+    }
+}
+
+/// What an exec'ed process is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The generation it belongs to.
+    pub generation: u32,
+    /// Whom to become before any script runs.
+    pub user: Option<User>,
+    /// A worker's start message where the app cannot be forked; `None` for a zygote.
+    pub worker: Option<Start>,
+}
+
+impl Assignment {
+    /// The role it gives.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        if self.worker.is_some() { Role::Worker } else { Role::Zygote }
+    }
+
+    /// The value of the variable.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the variable's value.
+    ///
+    /// # Errors
+    /// It is not an assignment of this version.
+    pub fn parse(value: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(value)
+    }
+}
+
+/// Numbers of the descriptors of a zygote, after the three standard ones.
+pub mod zygote_fd {
+    /// The control socket.
+    pub const CONTROL: i32 = 3;
+    /// The lifeline.
+    pub const LIFELINE: i32 = 4;
+}
+
+/// The first descriptor of an exec'ed worker; the others follow in the order of [`crate::worker::Descriptors`].
+pub const WORKER_FD: i32 = 3;

@@ -1,0 +1,509 @@
+//! The segment of one worker: a header page and four rings, and the two ends that the master and the worker
+//! hold. Every access to the mapping is in this file.
+
+use crate::frames::{self, Frame};
+use crate::ring::{Consumer, Place, Positions, Producer};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::{Corrupt, Shared, sleep};
+use rr_os::memory::{Mapping, Part};
+use rr_wire::Header;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a work ring where the config says nothing.
+pub const DEFAULT_RING: usize = if cfg!(feature = "tiny") { 4096 } else { 256 * 1024 };
+/// Units a worker can hold: the one it runs and those queued behind it.
+pub const MAX_UNITS: usize = 16;
+
+/// Which conversation a frame belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Units of work and their replies.
+    Work,
+    /// RPC from PHP and the replies to it; logs.
+    Call,
+}
+
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+struct Word(AtomicU32);
+
+/// The first page of a segment.
+#[repr(C)]
+struct Page {
+    rings: [Positions; 4],
+    /// The worker sleeps, and why (`sleep`); also the futex it sleeps on.
+    worker_sleeps: Word,
+    /// The master waits for room in a ring towards the worker.
+    master_waits: Word,
+    /// The unit whose client has gone away.
+    cancelled: Word,
+    /// `sequence << 2 | state` of the units the worker holds, by `sequence % MAX_UNITS`.
+    claims: [AtomicU64; MAX_UNITS],
+}
+
+// SAFETY: repr(C), only atomics, valid for any bytes (S4).
+unsafe impl Shared for Page {}
+
+const _: () = assert!(size_of::<Page>() <= 4096 && align_of::<Page>() <= 4096);
+
+const QUEUED: u64 = 0;
+const STARTED: u64 = 1;
+const REVOKED: u64 = 2;
+
+const fn claim(sequence: u32, state: u64) -> u64 {
+    (sequence as u64) << 2 | state
+}
+
+/// Indices of the rings in `Page::rings` and, plus one, of the parts of the mapping.
+const WORK: usize = 0;
+const REPLIES: usize = 1;
+const CALLS: usize = 2;
+const ANSWERS: usize = 3;
+
+fn parts(ring: usize) -> Vec<Part> {
+    let page = rr_os::memory::page_size();
+    let calls = (ring / 4).max(page);
+    let mut offset = page;
+    let mut parts = vec![Part { offset: 0, length: page, twice: false }];
+    for length in [ring, ring, calls, calls] {
+        parts.push(Part { offset, length, twice: true });
+        offset += length;
+    }
+    parts
+}
+
+/// Whether `size` can be a ring: a power of two of at least one page and at most 1 GiB.
+#[must_use]
+pub fn is_ring_size(size: usize) -> bool {
+    size.is_power_of_two() && size >= rr_os::memory::page_size() && size <= 1 << 30
+}
+
+struct Segment {
+    mapping: Mapping,
+    parts: Vec<Part>,
+}
+
+impl Segment {
+    fn map(file: &impl AsFd, ring: usize) -> io::Result<Arc<Self>> {
+        if !is_ring_size(ring) {
+            let text = format!("a ring of {ring} bytes: expected a power of two from one page to 1 GiB");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let parts = parts(ring);
+        Ok(Arc::new(Self { mapping: Mapping::new(file, &parts)?, parts }))
+    }
+
+    fn page(&self) -> &Page {
+        // SAFETY: part 0 is a page of the mapping that `self` owns (S1), large and aligned enough for `Page`
+        // (checked at compile time), and any bytes are a valid `Page` (S4).
+        unsafe { self.mapping.part(0).cast::<Page>().as_ref() }
+    }
+
+    fn ring(self: &Arc<Self>, index: usize) -> Bytes {
+        let (bytes, capacity) = (self.mapping.part(index + 1), self.parts[index + 1].length);
+        Bytes { segment: Arc::clone(self), index, bytes, capacity }
+    }
+}
+
+/// One ring of a segment.
+struct Bytes {
+    segment: Arc<Segment>,
+    index: usize,
+    bytes: NonNull<u8>,
+    capacity: usize,
+}
+
+// SAFETY: `bytes` points into the mapping of `segment`, which is held (S1) and can be used from any thread; a
+// `Bytes` is owned by one producer or consumer.
+unsafe impl Send for Bytes {}
+
+impl Place for Bytes {
+    fn positions(&self) -> &Positions {
+        &self.segment.page().rings[self.index]
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn copy_in(&self, at: usize, bytes: &[u8]) {
+        assert!(at < self.capacity && bytes.len() <= self.capacity, "a write outside a ring");
+        // SAFETY: `at` is inside the mapping (S2, asserted).
+        let target = unsafe { self.bytes.add(at) };
+        // SAFETY: the ring is mapped twice in a row, so `at..at + length` is mapped (S2, asserted); the bytes
+        // are ours to write (S3) and do not overlap the caller's slice, which is ordinary memory.
+        unsafe { target.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    fn copy_out(&self, at: usize, length: usize, into: &mut Vec<u8>) {
+        assert!(at < self.capacity && length <= self.capacity, "a read outside a ring");
+        into.reserve(length);
+        let old = into.len();
+        // SAFETY: `at` is inside the mapping (S2, asserted).
+        let source = unsafe { self.bytes.add(at) };
+        // SAFETY: `reserve` made room behind `old`.
+        let target = unsafe { into.as_mut_ptr().add(old) };
+        // SAFETY: `at..at + length` is mapped (S2, asserted) and readable; a peer that writes meanwhile makes
+        // the copy garbage, which is checked after (S3).
+        unsafe { target.copy_from_nonoverlapping(source.as_ptr(), length) };
+        // SAFETY: `length` bytes behind `old` were just written.
+        unsafe { into.set_len(old + length) };
+    }
+}
+
+/// The master's end. Nothing here blocks.
+pub struct MasterEnd {
+    segment: Arc<Segment>,
+    work: Producer<Bytes>,
+    replies: Consumer<Bytes>,
+    calls: Consumer<Bytes>,
+    answers: Producer<Bytes>,
+}
+
+impl std::fmt::Debug for MasterEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MasterEnd").finish_non_exhaustive()
+    }
+}
+
+/// Makes a segment with work rings of `ring` bytes; returns the master's end and the memory for the worker.
+///
+/// # Errors
+/// A bad size, or out of memory, descriptors or mappings.
+pub fn create(ring: usize) -> io::Result<(MasterEnd, OwnedFd)> {
+    let size = parts(ring).iter().map(|part| part.length).sum();
+    let file = rr_os::memory::sealed("roadrunner-worker", size)?;
+    let segment = Segment::map(&file, ring)?;
+    let end = MasterEnd {
+        work: Producer::new(segment.ring(WORK)),
+        replies: Consumer::new(segment.ring(REPLIES)),
+        calls: Consumer::new(segment.ring(CALLS)),
+        answers: Producer::new(segment.ring(ANSWERS)),
+        segment,
+    };
+    Ok((end, file))
+}
+
+impl MasterEnd {
+    /// The largest payload of a frame on `lane`.
+    #[must_use]
+    pub fn max_payload(&self, lane: Lane) -> usize {
+        frames::max_payload(self.ring(lane).capacity())
+    }
+
+    fn ring(&self, lane: Lane) -> &Producer<Bytes> {
+        match lane {
+            Lane::Work => &self.work,
+            Lane::Call => &self.answers,
+        }
+    }
+
+    /// Writes a frame, or returns `false` and has the worker ring when there may be room. Does not wake the
+    /// worker: [`MasterEnd::ring_worker`] does, once for many frames.
+    ///
+    /// # Errors
+    /// The worker has broken the ring.
+    pub fn send(&mut self, lane: Lane, header: Header, parts: [&[u8]; 2]) -> Result<bool, Corrupt> {
+        let ring = match lane {
+            Lane::Work => &mut self.work,
+            Lane::Call => &mut self.answers,
+        };
+        if frames::send(ring, header, parts)? {
+            return Ok(true);
+        }
+        let waits = &self.segment.page().master_waits.0;
+        let mut sent = Ok(false);
+        sleep::announce(waits, sleep::SPACE, || {
+            sent = frames::send(ring, header, parts);
+            matches!(sent, Ok(false))
+        });
+        sent
+    }
+
+    /// Takes the next frame of `lane`. The room it took is the worker's again; [`MasterEnd::freed`] says so to
+    /// a worker that waits for it.
+    ///
+    /// # Errors
+    /// The worker has broken the ring.
+    pub fn receive(&mut self, lane: Lane) -> Result<Option<Frame>, Corrupt> {
+        match lane {
+            Lane::Work => frames::receive(&mut self.replies),
+            Lane::Call => frames::receive(&mut self.calls),
+        }
+    }
+
+    /// Wakes the worker if it waits for room.
+    pub fn freed(&self) {
+        self.wake(sleep::SPACE);
+    }
+
+    /// Wakes the worker if it waits for frames.
+    pub fn ring_worker(&self) {
+        self.wake(sleep::DATA);
+    }
+
+    fn wake(&self, reason: u32) {
+        let word = &self.segment.page().worker_sleeps.0;
+        if sleep::should_ring(word, reason) {
+            // Only a bad address fails, and this one is mapped.
+            let _ = rr_os::futex::wake(word);
+        }
+    }
+
+    /// Offers unit `sequence`; to be called before its frame is sent.
+    pub fn offer(&self, sequence: u32) {
+        // ORDER: made visible by the release store of the frame's position.
+        self.claim_word(sequence).store(claim(sequence, QUEUED), Ordering::Relaxed);
+    }
+
+    /// Takes unit `sequence` back unless the worker has started it.
+    #[must_use]
+    pub fn revoke(&self, sequence: u32) -> bool {
+        let (queued, revoked) = (claim(sequence, QUEUED), claim(sequence, REVOKED));
+        // ORDER: pairs with `WorkerEnd::start`; one of the two wins.
+        self.claim_word(sequence)
+            .compare_exchange(queued, revoked, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn claim_word(&self, sequence: u32) -> &AtomicU64 {
+        &self.segment.page().claims[sequence as usize % MAX_UNITS]
+    }
+
+    /// Tells the worker that nobody waits for unit `sequence` any more, and wakes it if it waits for room.
+    pub fn cancel(&self, sequence: u32) {
+        self.segment.page().cancelled.0.store(sequence, Ordering::Release);
+        self.wake(sleep::SPACE | sleep::DATA);
+    }
+}
+
+/// The worker's end. Blocks where it says so.
+pub struct WorkerEnd {
+    segment: Arc<Segment>,
+    work: Consumer<Bytes>,
+    replies: Producer<Bytes>,
+    calls: Producer<Bytes>,
+    answers: Consumer<Bytes>,
+}
+
+impl std::fmt::Debug for WorkerEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerEnd").finish_non_exhaustive()
+    }
+}
+
+/// Maps a segment that [`create`] made with the same `ring`.
+///
+/// # Errors
+/// A wrong size, or out of address space.
+pub fn attach(file: &impl AsFd, ring: usize) -> io::Result<WorkerEnd> {
+    let segment = Segment::map(file, ring)?;
+    Ok(WorkerEnd {
+        work: Consumer::new(segment.ring(WORK)),
+        replies: Producer::new(segment.ring(REPLIES)),
+        calls: Producer::new(segment.ring(CALLS)),
+        answers: Consumer::new(segment.ring(ANSWERS)),
+        segment,
+    })
+}
+
+impl WorkerEnd {
+    /// The largest payload of a frame on `lane`.
+    #[must_use]
+    pub fn max_payload(&self, lane: Lane) -> usize {
+        frames::max_payload(self.ring(lane).capacity())
+    }
+
+    /// The size of pieces for a long body on `lane`.
+    #[must_use]
+    pub fn piece(&self, lane: Lane) -> usize {
+        frames::piece(self.ring(lane).capacity())
+    }
+
+    fn ring(&self, lane: Lane) -> &Producer<Bytes> {
+        match lane {
+            Lane::Work => &self.replies,
+            Lane::Call => &self.calls,
+        }
+    }
+
+    /// Writes a frame or returns `false`.
+    ///
+    /// # Errors
+    /// The ring is broken.
+    pub fn send(&mut self, lane: Lane, header: Header, parts: [&[u8]; 2]) -> Result<bool, Corrupt> {
+        match lane {
+            Lane::Work => frames::send(&mut self.replies, header, parts),
+            Lane::Call => frames::send(&mut self.calls, header, parts),
+        }
+    }
+
+    /// Takes the next frame of `lane`.
+    ///
+    /// # Errors
+    /// The ring is broken.
+    pub fn receive(&mut self, lane: Lane) -> Result<Option<Frame>, Corrupt> {
+        match lane {
+            Lane::Work => frames::receive(&mut self.work),
+            Lane::Call => frames::receive(&mut self.answers),
+        }
+    }
+
+    /// Whether the master waits for room that this side has just made; asking clears it.
+    #[must_use]
+    pub fn master_waits(&self) -> bool {
+        sleep::should_ring(&self.segment.page().master_waits.0, sleep::SPACE)
+    }
+
+    /// Sleeps until the master rings for one of `reasons`, unless a frame or room for `wanted` bytes on `lane`
+    /// is there. May return early.
+    ///
+    /// # Errors
+    /// The ring is broken.
+    pub fn wait(&mut self, lane: Lane, reasons: u32, wanted: usize, limit: Option<Duration>) -> Result<(), Corrupt> {
+        let word = &self.segment.page().worker_sleeps.0;
+        let (consumer, producer) = match lane {
+            Lane::Work => (&mut self.work, &mut self.replies),
+            Lane::Call => (&mut self.answers, &mut self.calls),
+        };
+        let mut seen = Ok(());
+        let sleeps = sleep::announce(word, reasons, || {
+            let idle = (|| {
+                let data = reasons & sleep::DATA != 0 && consumer.available()? > 0;
+                let space = reasons & sleep::SPACE != 0 && producer.free(wanted)? >= wanted;
+                Ok(!data && !space)
+            })();
+            idle.unwrap_or_else(|error| {
+                seen = Err(error);
+                false
+            })
+        });
+        if sleeps {
+            rr_os::futex::wait(word, reasons, limit);
+            sleep::awake(word);
+        }
+        seen
+    }
+
+    /// Whether a frame is there on `lane`, for spinning.
+    ///
+    /// # Errors
+    /// The ring is broken.
+    pub fn has_frame(&mut self, lane: Lane) -> Result<bool, Corrupt> {
+        let ring = match lane {
+            Lane::Work => &mut self.work,
+            Lane::Call => &mut self.answers,
+        };
+        Ok(ring.available()? > 0)
+    }
+
+    /// Starts unit `sequence`; `false` when the master has taken it back.
+    #[must_use]
+    pub fn start(&self, sequence: u32) -> bool {
+        let word = &self.segment.page().claims[sequence as usize % MAX_UNITS];
+        let (queued, started) = (claim(sequence, QUEUED), claim(sequence, STARTED));
+        // ORDER: pairs with `MasterEnd::revoke`; one of the two wins.
+        word.compare_exchange(queued, started, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether nobody waits for unit `sequence` any more.
+    #[must_use]
+    pub fn is_cancelled(&self, sequence: u32) -> bool {
+        self.segment.page().cancelled.0.load(Ordering::Acquire) == sequence
+    }
+}
+
+/// Overwrites `bytes` of a segment at `offset`, as a broken worker would. For tests of the master.
+///
+/// # Errors
+/// The memory cannot be mapped, or the range lies outside of it.
+pub fn scribble(file: &impl AsFd, offset: usize, bytes: &[u8]) -> io::Result<()> {
+    let size = usize::try_from(rr_os::memory::size(file)?).map_err(io::Error::other)?;
+    if offset.checked_add(bytes.len()).is_none_or(|end| end > size) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "outside the segment"));
+    }
+    let mapping = Mapping::new(file, &[Part { offset: 0, length: size, twice: false }])?;
+    // SAFETY: `offset + length` is inside the mapping (checked above).
+    let target = unsafe { mapping.part(0).add(offset) };
+    // SAFETY: as above; the source is ordinary memory.
+    unsafe { target.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rr_wire::{Bits, Flags};
+
+    fn work(sequence: u32) -> Header {
+        Header::new(Flags::RAW, Bits::default(), &[0, sequence], 0)
+    }
+
+    #[test]
+    fn frames_pass_both_ways_and_wrap() {
+        let (mut master, file) = create(4096).expect("creates");
+        let mut worker = attach(&file, 4096).expect("attaches");
+        for round in 0..100_u32 {
+            let body = vec![round.to_le_bytes()[0]; 1500];
+            assert!(master.send(Lane::Work, work(round), [b"ctx", &body]).expect("sound"));
+            let frame = worker.receive(Lane::Work).expect("sound").expect("a frame");
+            assert_eq!(frame.header.options(), [0, round]);
+            assert_eq!((&frame.payload[..3], &frame.payload[3..]), (&b"ctx"[..], &body[..]));
+            assert!(worker.send(Lane::Call, work(round), [&body[..700], b""]).expect("sound"));
+            assert_eq!(master.receive(Lane::Call).expect("sound").expect("a frame").payload.len(), 700);
+        }
+        assert_eq!(worker.receive(Lane::Work), Ok(None));
+    }
+
+    #[test]
+    fn a_full_ring_has_the_worker_ring() {
+        let (mut master, file) = create(4096).expect("creates");
+        let mut worker = attach(&file, 4096).expect("attaches");
+        let mut sent = 0;
+        while master.send(Lane::Work, work(sent), [&[7; 1000], b""]).expect("sound") {
+            sent += 1;
+        }
+        assert_eq!(sent, 4);
+        assert!(worker.receive(Lane::Work).expect("sound").is_some());
+        assert!(worker.master_waits(), "asked once");
+        assert!(!worker.master_waits(), "and not twice");
+        assert!(master.send(Lane::Work, work(9), [&[7; 1000], b""]).expect("sound"));
+    }
+
+    #[test]
+    fn a_unit_is_started_or_revoked_never_both() {
+        let (master, file) = create(4096).expect("creates");
+        let worker = attach(&file, 4096).expect("attaches");
+        master.offer(1);
+        assert!(worker.start(1) && !master.revoke(1));
+        master.offer(2);
+        assert!(master.revoke(2) && !worker.start(2));
+        assert!(!worker.start(3), "never offered");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        /// A worker writes garbage at any offset: the master gets frames, nothing, or an error; never a crash.
+        #[test]
+        fn any_bytes_in_the_segment_are_survived(
+            offset in 0..8192_usize, garbage in proptest::collection::vec(any::<u8>(), 1..64),
+        ) {
+            let (mut master, file) = create(4096).expect("creates");
+            let mut worker = attach(&file, 4096).expect("attaches");
+            worker.send(Lane::Work, work(1), [&[1; 600], b""]).expect("sound");
+            scribble(&file, offset, &garbage).expect("inside");
+            while let Ok(Some(frame)) = master.receive(Lane::Work) {
+                prop_assert!(frame.payload.len() <= 4096);
+            }
+            let _ = master.send(Lane::Work, work(1), [&[1; 600], b""]);
+            let _ = master.receive(Lane::Call);
+            let _ = master.revoke(1);
+            master.ring_worker();
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! HTTP contexts of native workers: the head of a request and of a response in one flat block each, so that
+//! the reader can hand out slices without decoding what nobody asks for. Little endian, no padding.
+//!
+//! ```text
+//! request:  u8 version (10, 11, 20)  u8 scheme (0 http, 1 https)  u16 headers  u16 method  u16 remote
+//!           u32 target  u32 authority | method remote target authority | (u16 name, u32 value) × headers
+//!           | name value name value …
+//! response: u16 status  u16 headers | (u16 name, u32 value) × headers | name value name value …
+//! ```
+//! Foreign clients get the JSON or protobuf contexts of rows HTTP-01…04 instead.
+
+use thiserror::Error;
+
+const REQUEST_FIXED: usize = 16;
+const RESPONSE_FIXED: usize = 4;
+const PAIR: usize = 6;
+
+/// Why a block is not a context of this module.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ContextError {
+    /// A length points past the end.
+    #[error("the {what} context ends early: {have} bytes, {need} declared")]
+    Short {
+        /// "request" or "response".
+        what: &'static str,
+        /// Bytes there are.
+        have: usize,
+        /// Bytes its lengths add up to.
+        need: usize,
+    },
+    /// Bytes are left over.
+    #[error("the {what} context has {extra} bytes too many")]
+    Long {
+        /// "request" or "response".
+        what: &'static str,
+        /// How many.
+        extra: usize,
+    },
+    /// A name, value or header count that the lengths of the format cannot express.
+    #[error("{0} is too long for a context")]
+    TooLong(&'static str),
+}
+
+/// What [`encode_request`] writes.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestHead<'a> {
+    /// 10, 11 or 20.
+    pub version: u8,
+    /// Whether the client's connection is TLS.
+    pub https: bool,
+    /// `GET`, `POST`, …
+    pub method: &'a [u8],
+    /// The peer's address without a port (HTTP-05); empty for a unix socket.
+    pub remote: &'a [u8],
+    /// The request target in origin form, query included.
+    pub target: &'a [u8],
+    /// `Host`, or the authority of an absolute target.
+    pub authority: &'a [u8],
+}
+
+/// Appends a request context to `into`.
+///
+/// # Errors
+/// A field is longer than the format can say; nothing usable was appended then.
+pub fn encode_request<'h, I>(into: &mut Vec<u8>, head: &RequestHead<'_>, headers: I) -> Result<(), ContextError>
+where
+    I: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+{
+    let count = headers.clone().count();
+    into.push(head.version);
+    into.push(u8::from(head.https));
+    into.extend_from_slice(&short(count, "the number of headers")?);
+    into.extend_from_slice(&short(head.method.len(), "the method")?);
+    into.extend_from_slice(&short(head.remote.len(), "the remote address")?);
+    into.extend_from_slice(&long(head.target.len(), "the target")?);
+    into.extend_from_slice(&long(head.authority.len(), "the authority")?);
+    for part in [head.method, head.remote, head.target, head.authority] {
+        into.extend_from_slice(part);
+    }
+    encode_headers(into, headers)
+}
+
+/// Appends a response context to `into`.
+///
+/// # Errors
+/// A field is longer than the format can say; nothing usable was appended then.
+pub fn encode_response<'h, I>(into: &mut Vec<u8>, status: u16, headers: I) -> Result<(), ContextError>
+where
+    I: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+{
+    into.extend_from_slice(&status.to_le_bytes());
+    into.extend_from_slice(&short(headers.clone().count(), "the number of headers")?);
+    encode_headers(into, headers)
+}
+
+fn encode_headers<'h, I>(into: &mut Vec<u8>, headers: I) -> Result<(), ContextError>
+where
+    I: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+{
+    for (name, value) in headers.clone() {
+        into.extend_from_slice(&short(name.len(), "a header name")?);
+        into.extend_from_slice(&long(value.len(), "a header value")?);
+    }
+    for (name, value) in headers {
+        into.extend_from_slice(name);
+        into.extend_from_slice(value);
+    }
+    Ok(())
+}
+
+fn short(length: usize, what: &'static str) -> Result<[u8; 2], ContextError> {
+    u16::try_from(length).map(u16::to_le_bytes).map_err(|_| ContextError::TooLong(what))
+}
+
+fn long(length: usize, what: &'static str) -> Result<[u8; 4], ContextError> {
+    u32::try_from(length).map(u32::to_le_bytes).map_err(|_| ContextError::TooLong(what))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> usize {
+    usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
+}
+
+/// Checks that the header table at `table` and what it declares fill `bytes` exactly.
+fn check_headers(what: &'static str, bytes: &[u8], count: usize, table: usize) -> Result<usize, ContextError> {
+    let text = table + count * PAIR;
+    if bytes.len() < text {
+        return Err(ContextError::Short { what, have: bytes.len(), need: text });
+    }
+    let need = (0..count).fold(text, |sum, index| {
+        let at = table + index * PAIR;
+        sum + u16_at(bytes, at) + u32_at(bytes, at + 2)
+    });
+    match need.cmp(&bytes.len()) {
+        std::cmp::Ordering::Greater => Err(ContextError::Short { what, have: bytes.len(), need }),
+        std::cmp::Ordering::Less => Err(ContextError::Long { what, extra: bytes.len() - need }),
+        std::cmp::Ordering::Equal => Ok(text),
+    }
+}
+
+/// Iterates over the headers of a checked context.
+#[derive(Debug, Clone)]
+pub struct Headers<'a> {
+    bytes: &'a [u8],
+    entry: usize,
+    text: usize,
+    left: usize,
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let (name, value) = (u16_at(self.bytes, self.entry), u32_at(self.bytes, self.entry + 2));
+        let item = (&self.bytes[self.text..self.text + name], &self.bytes[self.text + name..self.text + name + value]);
+        self.entry += PAIR;
+        self.text += name + value;
+        Some(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+/// A request context, checked once.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestView<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> RequestView<'a> {
+    /// Checks every length of `bytes`.
+    ///
+    /// # Errors
+    /// A length does not fit.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ContextError> {
+        let what = "request";
+        if bytes.len() < REQUEST_FIXED {
+            return Err(ContextError::Short { what, have: bytes.len(), need: REQUEST_FIXED });
+        }
+        let view = Self { bytes };
+        let table = view.at(4);
+        if bytes.len() < table {
+            return Err(ContextError::Short { what, have: bytes.len(), need: table });
+        }
+        check_headers(what, bytes, u16_at(bytes, 2), table)?;
+        Ok(view)
+    }
+
+    /// Trusts a context that [`RequestView::parse`] accepted before.
+    #[must_use]
+    pub const fn trusted(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// Where field `index` (method, remote, target, authority, header table) starts.
+    fn at(&self, index: usize) -> usize {
+        let lengths = [u16_at(self.bytes, 4), u16_at(self.bytes, 6), u32_at(self.bytes, 8), u32_at(self.bytes, 12)];
+        REQUEST_FIXED + lengths[..index].iter().sum::<usize>()
+    }
+
+    fn field(&self, index: usize) -> &'a [u8] {
+        &self.bytes[self.at(index)..self.at(index + 1)]
+    }
+
+    /// 10, 11 or 20.
+    #[must_use]
+    pub fn version(&self) -> u8 {
+        self.bytes[0]
+    }
+
+    /// Whether the client's connection is TLS.
+    #[must_use]
+    pub fn https(&self) -> bool {
+        self.bytes[1] != 0
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &'a [u8] {
+        self.field(0)
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn remote(&self) -> &'a [u8] {
+        self.field(1)
+    }
+
+    /// The target, query included.
+    #[must_use]
+    pub fn target(&self) -> &'a [u8] {
+        self.field(2)
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &'a [u8] {
+        self.field(3)
+    }
+
+    /// The headers in the order of the wire.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'a> {
+        let count = u16_at(self.bytes, 2);
+        let entry = self.at(4);
+        Headers { bytes: self.bytes, entry, text: entry + count * PAIR, left: count }
+    }
+}
+
+/// A response context, checked once.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseView<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> ResponseView<'a> {
+    /// Checks every length of `bytes`.
+    ///
+    /// # Errors
+    /// A length does not fit.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ContextError> {
+        if bytes.len() < RESPONSE_FIXED {
+            return Err(ContextError::Short { what: "response", have: bytes.len(), need: RESPONSE_FIXED });
+        }
+        check_headers("response", bytes, u16_at(bytes, 2), RESPONSE_FIXED)?;
+        Ok(Self { bytes })
+    }
+
+    /// The status code as the worker gave it.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        u16::from_le_bytes([self.bytes[0], self.bytes[1]])
+    }
+
+    /// The headers in the worker's order.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'a> {
+        let count = u16_at(self.bytes, 2);
+        Headers { bytes: self.bytes, entry: RESPONSE_FIXED, text: RESPONSE_FIXED + count * PAIR, left: count }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn pairs(headers: &Pairs) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        headers.iter().map(|(name, value)| (&name[..], &value[..]))
+    }
+
+    proptest! {
+        #[test]
+        fn requests_survive_the_round_trip(
+            method in "[A-Z]{1,9}", target: Vec<u8>, authority: Vec<u8>, remote: Vec<u8>,
+            headers: Pairs, https: bool,
+        ) {
+            let head = RequestHead { version: 11, https, method: method.as_bytes(), remote: &remote,
+                target: &target, authority: &authority };
+            let mut bytes = Vec::new();
+            encode_request(&mut bytes, &head, pairs(&headers)).expect("encodes");
+            let view = RequestView::parse(&bytes).expect("parses");
+            prop_assert_eq!(view.method(), method.as_bytes());
+            prop_assert_eq!(view.remote(), &remote[..]);
+            prop_assert_eq!(view.target(), &target[..]);
+            prop_assert_eq!(view.authority(), &authority[..]);
+            prop_assert_eq!(view.https(), https);
+            prop_assert!(view.headers().eq(pairs(&headers)));
+            for cut in 0..bytes.len() {
+                prop_assert!(RequestView::parse(&bytes[..cut]).is_err());
+            }
+        }
+
+        #[test]
+        fn responses_survive_the_round_trip(status: u16, headers: Pairs) {
+            let mut bytes = Vec::new();
+            encode_response(&mut bytes, status, pairs(&headers)).expect("encodes");
+            let view = ResponseView::parse(&bytes).expect("parses");
+            prop_assert_eq!(view.status(), status);
+            prop_assert!(view.headers().eq(pairs(&headers)));
+            bytes.push(0);
+            prop_assert!(ResponseView::parse(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn too_many_headers_are_refused() {
+        let headers: Pairs = vec![(vec![b'a'], vec![]); 70_000];
+        let result = encode_response(&mut Vec::new(), 200, pairs(&headers));
+        assert_eq!(result, Err(ContextError::TooLong("the number of headers")));
+    }
+}

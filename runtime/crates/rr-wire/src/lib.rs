@@ -1,0 +1,30 @@
+//! Wire formats: goridge frames (rows FR-01…08) and the contexts that the master and its own workers put
+//! into them. Pure functions over bytes; knows nothing of rings, sockets, processes or PHP.
+#![forbid(unsafe_code)]
+
+pub mod frame;
+pub mod http;
+pub mod log;
+pub mod rpc;
+
+pub use frame::{Bits, Flags, FrameError, Header, MAX_HEADER, PREFIX};
+
+/// Feeds arbitrary bytes to every parser of this crate. Used by the fuzz target and by the corpus replay.
+pub fn fuzz(data: &[u8]) {
+    if let Ok((header, used)) = Header::parse(data) {
+        let mut again = [0_u8; MAX_HEADER];
+        let length = header.encode(&mut again);
+        assert_eq!(&again[..length], &data[..used], "a parsed header encodes to the bytes it came from");
+        if let Some(payload) = data.get(used..) {
+            let _ = rpc::Call::parse(&header, payload);
+        }
+    }
+    let _ = log::Record::parse(data);
+    if let Ok(head) = http::RequestView::parse(data) {
+        let _ = head.headers().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let _ = (head.method(), head.target(), head.authority(), head.remote(), head.version());
+    }
+    if let Ok(head) = http::ResponseView::parse(data) {
+        let _ = head.headers().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    }
+}

@@ -1,0 +1,366 @@
+//! The worker's end of its channel, blocking: one unit of work at a time, its body and reply in frames, calls to
+//! the master in between. No Tokio, no threads, no PHP.
+#![forbid(unsafe_code)]
+
+use rr_shm::Corrupt;
+use rr_shm::frames::Frame;
+use rr_shm::segment::{self, Lane, WorkerEnd};
+use rr_shm::shard::Bell;
+use rr_shm::sleep::{DATA, SPACE};
+use rr_wire::log::Record;
+use rr_wire::rpc::{Call, ONE_WAY};
+use rr_wire::{Bits, Flags, Header};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// What a session needs to know about its channel; from the spawn message.
+#[derive(Debug)]
+pub struct Parts {
+    /// The segment.
+    pub segment: OwnedFd,
+    /// The shard page.
+    pub shard: OwnedFd,
+    /// The shard's doorbell.
+    pub doorbell: OwnedFd,
+    /// The worker's bit in the shard page.
+    pub slot: usize,
+    /// Bytes of a work ring.
+    pub ring: usize,
+    /// How long to look for the next unit before sleeping; zero: not at all.
+    pub spin: Duration,
+}
+
+/// Why the worker cannot go on. All but `Cancelled` and `Refused` mean that it has to end.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Mapping the channel failed.
+    #[error("the worker cannot reach its channel: {0}")]
+    Attach(#[from] std::io::Error),
+    /// The channel is broken.
+    #[error("the worker's channel is broken: {0}")]
+    Corrupt(#[from] Corrupt),
+    /// A frame that makes no sense here.
+    #[error("unexpected frame from the master: {0}")]
+    Unexpected(String),
+    /// The client has gone away; nobody reads what is written.
+    #[error("the client has gone away")]
+    Cancelled,
+    /// There is no unit of work, or it has been answered.
+    #[error("there is no request to answer")]
+    NoUnit,
+    /// The master answered a call with an error.
+    #[error("{0}")]
+    Refused(String),
+    /// A call or context that does not fit a frame.
+    #[error("{what} of {size} bytes does not fit the channel, which takes {limit}")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub enum Event {
+    /// A unit of work; it must be answered with a final reply.
+    Unit(Unit),
+    /// Finish.
+    Stop,
+}
+
+/// A unit of work.
+#[derive(Debug)]
+pub struct Unit {
+    /// Its number.
+    pub sequence: u32,
+    /// Context, then the first part of the body.
+    pub payload: Vec<u8>,
+    /// Bytes of the context.
+    pub context: usize,
+    /// More of the body follows.
+    pub more: bool,
+}
+
+#[derive(Debug)]
+struct Current {
+    sequence: u32,
+    body_follows: bool,
+    began: Instant,
+}
+
+/// The worker's end.
+#[derive(Debug)]
+pub struct Session {
+    end: WorkerEnd,
+    bell: Bell,
+    spin: Duration,
+    current: Option<Current>,
+    next_call: u32,
+}
+
+impl Session {
+    /// Maps the channel.
+    ///
+    /// # Errors
+    /// The memory cannot be mapped.
+    pub fn attach(parts: Parts) -> Result<Self, SessionError> {
+        let end = segment::attach(&parts.segment, parts.ring)?;
+        let bell = Bell::attach(&parts.shard.as_fd(), parts.doorbell, parts.slot)?;
+        Ok(Self { end, bell, spin: parts.spin, current: None, next_call: ONE_WAY })
+    }
+
+    /// Says that the worker is ready (WRK-02).
+    ///
+    /// # Errors
+    /// The channel is broken.
+    pub fn hello(&mut self, pid: u32) -> Result<(), SessionError> {
+        let text = format!("{{\"pid\":{pid}}}");
+        self.push(Lane::Work, Header::new(Flags::CONTROL, Bits::default(), &[], 0), [text.as_bytes(), b""])
+    }
+
+    /// The running unit's number; 0 without one.
+    #[must_use]
+    pub fn unit(&self) -> u32 {
+        self.current.as_ref().map_or(0, |current| current.sequence)
+    }
+
+    /// Whether the running unit's client has gone away.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| self.end.is_cancelled(current.sequence))
+    }
+
+    /// Waits for the next unit of work.
+    ///
+    /// # Errors
+    /// The channel is broken, or the master sent nonsense.
+    pub fn receive(&mut self) -> Result<Event, SessionError> {
+        self.current = None;
+        loop {
+            let Some(frame) = self.next(Lane::Work)? else {
+                self.idle(Lane::Work)?;
+                continue;
+            };
+            if frame.header.flags.has(Flags::CONTROL) {
+                return match &frame.payload[..] {
+                    br#"{"stop":true}"# => Ok(Event::Stop),
+                    other => Err(SessionError::Unexpected(String::from_utf8_lossy(other).into_owned())),
+                };
+            }
+            let (context, sequence) = work_options(&frame)?;
+            // Bodies of units that are over, and units that the master has given to another worker.
+            if context == 0 || !self.end.start(sequence) {
+                continue;
+            }
+            let more = frame.header.bits.has(Bits::STREAM);
+            self.current = Some(Current { sequence, body_follows: more, began: Instant::now() });
+            return Ok(Event::Unit(Unit { sequence, payload: frame.payload, context, more }));
+        }
+    }
+
+    /// The next piece of the running unit's body; `None` at its end.
+    ///
+    /// # Errors
+    /// `Cancelled` when the client goes away first, `NoUnit`, or a broken channel.
+    pub fn read_body(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
+        loop {
+            let current = self.current.as_ref().ok_or(SessionError::NoUnit)?;
+            let sequence = current.sequence;
+            if !current.body_follows {
+                return Ok(None);
+            }
+            if self.end.is_cancelled(sequence) {
+                return Err(SessionError::Cancelled);
+            }
+            let Some(frame) = self.next(Lane::Work)? else {
+                self.end.wait(Lane::Work, DATA, 0, None)?;
+                continue;
+            };
+            if frame.header.flags.has(Flags::CONTROL) {
+                return Err(SessionError::Unexpected("a control frame inside a request body".to_owned()));
+            }
+            let (context, owner) = work_options(&frame)?;
+            if context != 0 {
+                return Err(SessionError::Unexpected("a request inside the body of another".to_owned()));
+            }
+            if owner != sequence {
+                continue;
+            }
+            let bits = frame.header.bits;
+            if let Some(current) = &mut self.current {
+                current.body_follows = bits.has(Bits::STREAM);
+            }
+            if bits.has(Bits::STOP) {
+                return Err(SessionError::Cancelled);
+            }
+            if !frame.payload.is_empty() {
+                return Ok(Some(frame.payload));
+            }
+        }
+    }
+
+    /// Answers the running unit. `context` may be empty on later frames of a stream; with `more` others follow.
+    /// A body of any length is sent in pieces, waiting for room as needed.
+    ///
+    /// # Errors
+    /// `Cancelled` when nobody reads; the unit must still be ended with [`Session::end_cancelled`].
+    pub fn reply(&mut self, context: &[u8], body: &[u8], more: bool) -> Result<(), SessionError> {
+        let (limit, piece) = (self.end.max_payload(Lane::Work), self.end.piece(Lane::Work));
+        if context.len() > limit {
+            return Err(SessionError::TooLarge { what: "a response head", size: context.len(), limit });
+        }
+        if context.len() + body.len() <= limit {
+            return self.reply_frame(Flags::RAW, context, body, more);
+        }
+        let (first, mut rest) = body.split_at(piece.saturating_sub(context.len()));
+        self.reply_frame(Flags::RAW, context, first, true)?;
+        while rest.len() > piece {
+            let (next, left) = rest.split_at(piece);
+            self.reply_frame(Flags::RAW, b"", next, true)?;
+            rest = left;
+        }
+        self.reply_frame(Flags::RAW, b"", rest, more)
+    }
+
+    /// Answers the running unit with an error text (WRK-05): what the plugin makes of it is its business.
+    ///
+    /// # Errors
+    /// As [`Session::reply`].
+    pub fn fail(&mut self, text: &str) -> Result<(), SessionError> {
+        let limit = self.end.piece(Lane::Work);
+        let text = text.as_bytes().get(..limit).unwrap_or(text.as_bytes());
+        self.reply_frame(Flags::ERROR, b"", text, false)
+    }
+
+    /// Ends a unit whose client has gone away; the master throws the frame away.
+    ///
+    /// # Errors
+    /// The channel is broken.
+    pub fn end_cancelled(&mut self) -> Result<(), SessionError> {
+        let Some(current) = self.current.take() else { return Ok(()) };
+        let header = Header::new(Flags::RAW, Bits::default(), &[0, current.sequence, 0], 0);
+        self.push(Lane::Work, header, [b"", b""])
+    }
+
+    fn reply_frame(&mut self, flags: Flags, context: &[u8], body: &[u8], more: bool) -> Result<(), SessionError> {
+        let current = self.current.as_ref().ok_or(SessionError::NoUnit)?;
+        let bits = if more { Bits::STREAM } else { Bits::default() };
+        let length = u32::try_from(context.len()).unwrap_or(u32::MAX);
+        let micros = u32::try_from(current.began.elapsed().as_micros()).unwrap_or(u32::MAX);
+        let header = Header::new(flags, bits, &[length, current.sequence, micros], 0);
+        let sequence = current.sequence;
+        let needed = context.len() + body.len() + rr_wire::MAX_HEADER;
+        while !self.end.send(Lane::Work, header, [context, body])? {
+            if self.end.is_cancelled(sequence) {
+                return Err(SessionError::Cancelled);
+            }
+            self.bell.ring();
+            self.end.wait(Lane::Work, SPACE, needed, None)?;
+        }
+        self.bell.ring();
+        if !more {
+            self.current = None;
+        }
+        Ok(())
+    }
+
+    /// Calls a method of the master and waits for its result.
+    ///
+    /// # Errors
+    /// `Refused` with the error text of the method, `TooLarge`, or a broken channel.
+    pub fn call(&mut self, method: &str, body: &[u8]) -> Result<Vec<u8>, SessionError> {
+        self.next_call = self.next_call.wrapping_add(1).max(ONE_WAY + 1);
+        let sequence = self.next_call;
+        self.send_call(sequence, method, body)?;
+        loop {
+            let Some(frame) = self.next(Lane::Call)? else {
+                self.end.wait(Lane::Call, DATA, 0, None)?;
+                continue;
+            };
+            let answer = Call::parse(&frame.header, &frame.payload)
+                .map_err(|error| SessionError::Unexpected(error.to_string()))?;
+            match answer {
+                Call { sequence: other, .. } if other != sequence => {}
+                Call { failed: true, body, .. } => {
+                    return Err(SessionError::Refused(String::from_utf8_lossy(body).into_owned()));
+                }
+                Call { body, .. } => return Ok(body.to_vec()),
+            }
+        }
+    }
+
+    /// Sends a log record; waits for room, never for the master to read it. A text that is too long is cut, and
+    /// says so.
+    ///
+    /// # Errors
+    /// The channel is broken.
+    pub fn log(&mut self, record: &Record<'_>) -> Result<(), SessionError> {
+        const CUT: &[u8] = b" [cut]";
+        let limit = self.end.max_payload(Lane::Call) - rr_wire::log::METHOD.len() - 5;
+        if record.text.len() <= limit {
+            return self.send_call(ONE_WAY, rr_wire::log::METHOD, &record.encode());
+        }
+        let mut text = record.text[..limit - CUT.len()].to_vec();
+        text.extend_from_slice(CUT);
+        self.send_call(ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..*record }.encode())
+    }
+
+    fn send_call(&mut self, sequence: u32, method: &str, body: &[u8]) -> Result<(), SessionError> {
+        let (limit, size) = (self.end.max_payload(Lane::Call), method.len() + body.len());
+        if size > limit {
+            return Err(SessionError::TooLarge { what: "a call", size, limit });
+        }
+        let call = Call { sequence, method, body, failed: false };
+        let header = Header::new(Flags::RAW, Bits::default(), &call.options(), 0);
+        self.push(Lane::Call, header, [method.as_bytes(), body])
+    }
+
+    /// Sends a frame, however long there is no room for it.
+    fn push(&mut self, lane: Lane, header: Header, parts: [&[u8]; 2]) -> Result<(), SessionError> {
+        let needed = parts[0].len() + parts[1].len() + rr_wire::MAX_HEADER;
+        while !self.end.send(lane, header, parts)? {
+            self.bell.ring();
+            self.end.wait(lane, SPACE, needed, None)?;
+        }
+        self.bell.ring();
+        Ok(())
+    }
+
+    fn next(&mut self, lane: Lane) -> Result<Option<Frame>, SessionError> {
+        let frame = self.end.receive(lane)?;
+        if frame.is_some() && self.end.master_waits() {
+            self.bell.ring();
+        }
+        Ok(frame)
+    }
+
+    /// Spins if told to, then sleeps until there is a frame.
+    fn idle(&mut self, lane: Lane) -> Result<(), SessionError> {
+        if !self.spin.is_zero() {
+            let until = Instant::now() + self.spin;
+            while Instant::now() < until {
+                for _ in 0..64 {
+                    if self.end.has_frame(lane)? {
+                        return Ok(());
+                    }
+                    std::hint::spin_loop();
+                }
+            }
+        }
+        Ok(self.end.wait(lane, DATA, 0, None)?)
+    }
+}
+
+fn work_options(frame: &Frame) -> Result<(usize, u32), SessionError> {
+    match frame.header.options() {
+        &[context, sequence] if context as usize <= frame.payload.len() => Ok((context as usize, sequence)),
+        other => Err(SessionError::Unexpected(format!("options {other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;
