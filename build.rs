@@ -1,1 +1,22 @@
-fn main(){}
+//! Builds the C shim against the headers of the PHP in use and sets how the extension is linked.
+
+use std::process::Command;
+
+fn main() {
+    let php_config = std::env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config".to_owned());
+    println!("cargo:rerun-if-env-changed=PHP_CONFIG");
+    println!("cargo:rerun-if-changed=ext/src/zend/shim.c");
+    println!("cargo:rerun-if-changed=ext/src/zend/shim.h");
+    let output = Command::new(&php_config).arg("--includes").output();
+    let includes = match output {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        _ => panic!("{php_config} --includes failed: install the PHP development package (Debian: php-dev) or set PHP_CONFIG"),
+    };
+    let mut shim = cc::Build::new();
+    for include in includes.split_whitespace() {
+        shim.include(include.trim_start_matches("-I"));
+    }
+    shim.define("_GNU_SOURCE", None).file("ext/src/zend/shim.c").flag("-fvisibility=hidden").flag("-Werror=implicit-function-declaration").flag("-Wno-unused-parameter").compile("rrshim");
+    // Threads of ours may still run while PHP unloads its modules: the code under them must stay.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+}

@@ -1,0 +1,56 @@
+//! The extension: what PHP sees ([`api`]), what the engine must do in each process ([`role`]), and the calls into
+//! Zend that need C ([`zend`]). All logic that needs no PHP is in `runtime/`.
+
+mod api;
+mod role;
+mod zend;
+
+use ext_php_rs::prelude::*;
+use ext_php_rs::zend::ModuleEntry;
+use ext_php_rs::{info_table_end, info_table_row, info_table_start};
+
+/// MINIT: refuses what is not supported and takes the role that the master has assigned, if any.
+extern "C" fn startup(_kind: i32, _module: i32) -> i32 {
+    std::panic::catch_unwind(role::startup).unwrap_or(1)
+}
+
+extern "C" fn info(_module: *mut ModuleEntry) {
+    info_table_start!();
+    info_table_row!("roadrunner", "enabled");
+    info_table_row!("version", env!("CARGO_PKG_VERSION"));
+    info_table_end!();
+}
+
+/// The list of everything that is registered.
+fn contents(module: ModuleBuilder) -> ModuleBuilder {
+    module
+        .class::<api::exceptions::Exception>()
+        .class::<api::exceptions::ConfigException>()
+        .class::<api::exceptions::RoleException>()
+        .class::<api::exceptions::ClientGoneException>()
+        .class::<api::exceptions::ChannelException>()
+        .class::<api::request::Request>()
+        .class::<api::response::Response>()
+        .class::<api::worker::Worker>()
+        .class::<api::server::Server>()
+}
+
+/// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.
+#[cfg(debug_assertions)]
+#[php_function]
+#[php(name = "rr_stub")]
+pub fn rr_stub() -> PhpResult<String> {
+    use ext_php_rs::describe::{Module, ToStub};
+    let module = Module::from(contents(ModuleBuilder::new("roadrunner", env!("CARGO_PKG_VERSION"))));
+    module.to_stub().map_err(|error| error.to_string().into())
+}
+
+/// The module.
+#[php_module]
+#[php(startup = startup)]
+pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
+    let module = contents(module).info_function(info);
+    #[cfg(debug_assertions)]
+    let module = module.function(wrap_function!(rr_stub));
+    module
+}

@@ -1,0 +1,20 @@
+//! The composition root. [`serve`] is the life of a master from the first log line to the last worker: it knows all
+//! crates and no PHP; what it must know of PHP comes in a [`Launch`].
+#![forbid(unsafe_code)]
+
+mod banner;
+mod calls;
+mod generation;
+mod logs;
+mod obituaries;
+mod output;
+mod plugins;
+mod reactor;
+mod reload;
+mod settings;
+mod signals;
+mod start;
+mod supervisor;
+mod zygote;
+
+pub use start::{Launch, ServeError, serve};

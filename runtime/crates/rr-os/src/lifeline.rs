@@ -21,12 +21,17 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// The descriptor is not a pipe; or the master is gone already (`BrokenPipe`).
 pub fn hold(end: &OwnedFd) -> io::Result<()> {
     let raw = end.as_raw_fd();
+    // SAFETY: no arguments, cannot fail.
+    let pid = unsafe { libc::getpid() };
     // SAFETY: `raw` is open for the whole call; F_SETOWN takes a pid.
-    check(unsafe { libc::fcntl(raw, libc::F_SETOWN, libc::getpid()) })?;
+    check(unsafe { libc::fcntl(raw, libc::F_SETOWN, pid) })?;
     // SAFETY: as above; F_SETSIG takes a signal number.
     check(unsafe { libc::fcntl(raw, F_SETSIG, libc::SIGKILL) })?;
     let flags = rustix::fs::fcntl_getfl(end)?;
-    rustix::fs::fcntl_setfl(end, flags | rustix::fs::OFlags::from_bits_retain(libc::O_ASYNC.cast_unsigned()))?;
+    rustix::fs::fcntl_setfl(
+        end,
+        flags | rustix::fs::OFlags::from_bits_retain(libc::O_ASYNC.cast_unsigned()),
+    )?;
     // The other end may have been closed before the signal was armed.
     let mut poll = [rustix::event::PollFd::new(end, rustix::event::PollFlags::IN)];
     rustix::event::poll(&mut poll, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))?;

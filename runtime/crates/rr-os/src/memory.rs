@@ -65,13 +65,20 @@ impl Mapping {
     /// Out of address space or mappings (`vm.max_map_count`), or a part outside the file.
     pub fn new(file: &impl AsFd, parts: &[Part]) -> io::Result<Self> {
         let page = page_size();
-        let aligned = |part: &Part| part.length > 0 && part.offset % page == 0 && part.length % page == 0;
+        let whole = |bytes: usize| bytes.is_multiple_of(page);
+        let aligned = |part: &Part| part.length > 0 && whole(part.offset) && whole(part.length);
         if !parts.iter().all(aligned) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a part that is no whole number of pages"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a part that is no whole number of pages",
+            ));
         }
         let end = parts.iter().map(|part| part.offset + part.length).max().unwrap_or(0);
         if size(file)? < end as u64 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the shared memory is smaller than agreed"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the shared memory is smaller than agreed",
+            ));
         }
         let length = parts.iter().map(|part| part.length << usize::from(part.twice)).sum();
         // SAFETY: an anonymous reservation at an address of the kernel's choice touches nothing that exists.
@@ -137,8 +144,10 @@ mod tests {
         ];
         let mapping = Mapping::new(&file, &parts).expect("maps");
         let ring = mapping.part(1).as_ptr();
-        // SAFETY: the part is `2 * page` bytes long as mapped, and nobody else uses it.
-        unsafe { std::ptr::write_bytes(ring.add(page - 2), 7, 4) };
+        // SAFETY: the part is `2 * page` bytes long as mapped.
+        let over_the_end = unsafe { ring.add(page - 2) };
+        // SAFETY: as above, and nobody else uses it.
+        unsafe { std::ptr::write_bytes(over_the_end, 7, 4) };
         // SAFETY: as above.
         let wrapped = unsafe { std::slice::from_raw_parts(ring, 2) };
         assert_eq!(wrapped, [7, 7]);

@@ -31,6 +31,14 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None)?)
 }
 
+/// Makes this end of a pair non-blocking.
+///
+/// # Errors
+/// Never for a socket.
+pub fn set_nonblocking(socket: &impl AsFd) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(socket, true)?)
+}
+
 /// Sends one message.
 ///
 /// # Errors

@@ -123,6 +123,18 @@ pub fn reap(pidfd: &impl AsFd) -> io::Result<Option<Exit>> {
     }))
 }
 
+/// Reaps one ended child of this process, whichever; `None` when there is none.
+#[must_use]
+pub fn reap_any() -> Option<(u32, Exit)> {
+    let (pid, status) = rustix::process::wait(rustix::process::WaitOptions::NOHANG).ok()??;
+    let exit = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Unknown,
+    };
+    Some((pid.as_raw_nonzero().get().cast_unsigned(), exit))
+}
+
 /// Makes this process the one that inherits its orphaned descendants.
 ///
 /// # Errors
@@ -157,6 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "reaping it is what is tested")]
     fn a_childs_end_is_seen_and_told_apart() {
         let child = std::process::Command::new("sh").args(["-c", "exit 3"]).spawn().expect("sh");
         let fd = pidfd(child.id()).expect("pidfd");

@@ -1,6 +1,6 @@
 //! Starting a program from a threaded process: `posix_spawn`, with descriptors put at agreed numbers.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +15,8 @@ pub struct Program<'a> {
     pub args: &'a [CString],
     /// The whole environment, `NAME=value` each.
     pub env: &'a [CString],
+    /// The directory it starts in; `None` for the caller's.
+    pub cwd: Option<&'a CStr>,
     /// Descriptors the program gets: `descriptors[n]` becomes number `n`; all others are closed.
     pub descriptors: &'a [BorrowedFd<'a>],
 }
@@ -96,6 +98,10 @@ pub fn spawn(program: &Program<'_>) -> io::Result<u32> {
     }
     // SAFETY: as above.
     check(unsafe { libc::posix_spawn_file_actions_addclosefrom_np(&raw mut actions.0, base) })?;
+    if let Some(cwd) = program.cwd {
+        // SAFETY: initialised actions; the path is NUL-terminated and copied by the call (O1).
+        check(unsafe { libc::posix_spawn_file_actions_addchdir_np(&raw mut actions.0, cwd.as_ptr()) })?;
+    }
     let attributes = Attributes::new()?;
     let (args, env) = (pointers(program.args), pointers(program.env));
     let mut pid: libc::pid_t = 0;
@@ -123,7 +129,8 @@ fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
 /// # Errors
 /// It contains a NUL.
 pub fn c_string(text: &OsStr) -> io::Result<CString> {
-    CString::new(text.as_bytes()).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a NUL in an argument"))
+    CString::new(text.as_bytes())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a NUL in an argument"))
 }
 
 fn check(error: libc::c_int) -> io::Result<()> {
@@ -144,7 +151,13 @@ mod tests {
         let args = [text("sh"), text("-c"), text("echo $X >&3; ls /proc/$$/fd | wc -l >&3")];
         let descriptors = [null.as_fd(), null.as_fd(), null.as_fd(), writer.as_fd()];
         let env = [text("X=value"), text("PATH=/usr/bin:/bin")];
-        let program = Program { path: Path::new("/bin/sh"), args: &args, env: &env, descriptors: &descriptors };
+        let program = Program {
+            path: Path::new("/bin/sh"),
+            args: &args,
+            env: &env,
+            cwd: Some(c"/"),
+            descriptors: &descriptors,
+        };
         let pid = spawn(&program).expect("spawns");
         drop(writer);
         let mut output = String::new();
@@ -159,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_an_error() {
-        let program = Program { path: Path::new("/nonexistent/php"), args: &[], env: &[], descriptors: &[] };
+        let program =
+            Program { path: Path::new("/nonexistent/php"), args: &[], env: &[], cwd: None, descriptors: &[] };
         assert_eq!(spawn(&program).expect_err("fails").kind(), io::ErrorKind::NotFound);
     }
 }

@@ -33,7 +33,13 @@ pub fn lookup(user: &str, group: Option<&str>) -> io::Result<Identity> {
     } else {
         // SAFETY: as above; `name` is NUL-terminated.
         unsafe {
-            libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found)
+            libc::getpwnam_r(
+                name.as_ptr(),
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &raw mut found,
+            )
         }
     };
     if result != 0 || found.is_null() {

@@ -1,0 +1,54 @@
+//! All that a plugin may depend on. A plugin is registered from config, then serves until it is told to drain; no
+//! plugin knows another. The list of plugins is in the composition root (`runtime/src/plugins.rs`).
+#![forbid(unsafe_code)]
+
+use rr_pool::{BoxFuture, Pool};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What a plugin gets to serve with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Its pool.
+    pub pool: Arc<Pool>,
+    /// Becomes `true` when it should finish.
+    pub drain: Drain,
+}
+
+/// Tells when to finish.
+#[derive(Debug, Clone)]
+pub struct Drain(watch::Receiver<bool>);
+
+impl Drain {
+    /// A drain and the end that triggers it.
+    #[must_use]
+    pub fn channel() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Whether it is time to finish.
+    #[must_use]
+    pub fn is_now(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Resolves when it is time to finish.
+    pub async fn wait(&mut self) {
+        // A sender that is gone means the same.
+        let _ = self.0.wait_for(|now| *now).await;
+    }
+}
+
+/// A plugin that is ready to serve. What it needed from the system (addresses, files) it has taken before, so that
+/// an error of that kind ends the start and not the running server.
+pub trait Plugin: Send {
+    /// Its name: config section, pool, log target.
+    fn name(&self) -> &'static str;
+
+    /// Where it can be reached, for the start banner.
+    fn addresses(&self) -> Vec<String>;
+
+    /// Serves until it is drained: returns once it has nothing in flight.
+    fn serve(self: Box<Self>, context: Context) -> BoxFuture<()>;
+}

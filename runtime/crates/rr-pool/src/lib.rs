@@ -1,0 +1,29 @@
+//! A pool of workers: who runs which unit of work, who waits, who is replaced. Knows channels, not processes: how
+//! a worker comes to be is behind [`Spawn`], how it ends behind [`Process`].
+//!
+//! The decisions are in [`core`](crate::pool) under one lock, with the time passed in, so that tests drive them by
+//! hand; the shell around them spawns tasks and sleeps.
+#![forbid(unsafe_code)]
+
+mod core;
+mod dispatch;
+mod error;
+mod limits;
+mod pool;
+mod replies;
+mod shard;
+mod state;
+mod supervise;
+mod unit;
+
+pub use error::{ExecError, Fault};
+pub use limits::{Dynamic, Limits};
+pub use pool::{
+    Answer, BoxFuture, Caller, Calls, Ended, Pool, Process, Spawn, Spawned, StartError, WorkerInfo,
+};
+pub use shard::{Readable, Shard};
+pub use state::{State, StateCell};
+pub use unit::{BodySender, Exchange, ReplyFrame, Request, SendError};
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ impl From<User> for Identity {
 /// What an exec'ed process is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
+    /// The version of the extension that gave it; another one does not understand it.
+    pub version: String,
     /// The generation it belongs to.
     pub generation: u32,
     /// Whom to become before any script runs.
@@ -45,6 +47,12 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// An assignment of this version.
+    #[must_use]
+    pub fn new(generation: u32, user: Option<User>, worker: Option<Start>) -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), generation, user, worker }
+    }
+
     /// The role it gives.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -60,9 +68,21 @@ impl Assignment {
     /// Reads the variable's value.
     ///
     /// # Errors
-    /// It is not an assignment of this version.
-    pub fn parse(value: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(value)
+    /// It is not an assignment of this version: the extension was replaced under a running server.
+    pub fn parse(value: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: String,
+        }
+        let ours = env!("CARGO_PKG_VERSION");
+        let theirs: Version = serde_json::from_str(value).map_err(|error| error.to_string())?;
+        if theirs.version != ours {
+            return Err(format!(
+                "the server runs version {} of the extension and PHP has loaded {ours}; restart the server",
+                theirs.version
+            ));
+        }
+        serde_json::from_str(value).map_err(|error| error.to_string())
     }
 }
 

@@ -148,7 +148,10 @@ mod tests {
             receive(&zygote, Role::Master, Role::Zygote).expect("receives").expect("a message");
         assert_eq!((message, descriptors.len()), (Message::Fork(start), 1));
         send(&zygote, &Message::Exit, &[]).expect("sends");
-        assert!(receive(&master, Role::Zygote, Role::Master).is_err(), "a zygote cannot tell the master to exit");
+        assert!(
+            receive(&master, Role::Zygote, Role::Master).is_err(),
+            "a zygote cannot tell the master to exit"
+        );
         rr_os::message::send(&zygote, b"{\"fork\":", &[]).expect("sends");
         assert!(receive(&master, Role::Zygote, Role::Master).is_err(), "not JSON");
     }

@@ -30,7 +30,9 @@ impl Descriptors {
     pub fn from_received(descriptors: Vec<OwnedFd>) -> io::Result<Self> {
         let count = descriptors.len();
         let [segment, shard, doorbell, lifeline, output] = <[OwnedFd; Self::COUNT]>::try_from(descriptors)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("a worker with {count} descriptors")))?;
+            .map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("a worker with {count} descriptors"))
+            })?;
         Ok(Self { segment, shard, doorbell, lifeline, output })
     }
 

@@ -95,7 +95,9 @@ fn fork_one(start: &Start, engine: &mut dyn Engine, fork: Forker<'_>) -> Result<
     engine.before_fork(start)?;
     let threads = rr_os::proc::threads().map_err(|error| format!("/proc/self/task: {error}"))?;
     if threads != 1 {
-        return Err(format!("{threads} threads run in the zygote; a process with threads cannot be forked safely"));
+        return Err(format!(
+            "{threads} threads run in the zygote; a process with threads cannot be forked safely"
+        ));
     }
     fork().map_err(|error| format!("fork: {error}"))
 }

@@ -30,7 +30,11 @@ pub const fn piece(capacity: usize) -> usize {
 ///
 /// # Errors
 /// The consumer's position is impossible.
-pub fn send<P: Place>(ring: &mut Producer<P>, mut header: Header, parts: [&[u8]; 2]) -> Result<bool, Corrupt> {
+pub fn send<P: Place>(
+    ring: &mut Producer<P>,
+    mut header: Header,
+    parts: [&[u8]; 2],
+) -> Result<bool, Corrupt> {
     let payload = parts[0].len() + parts[1].len();
     debug_assert!(payload <= max_payload(ring.capacity()), "callers split what does not fit a frame");
     header.payload = u32::try_from(payload).unwrap_or(u32::MAX);

@@ -12,6 +12,8 @@
 //! - **S4** what is placed in shared memory implements [`Shared`].
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
+mod claims;
+mod ready;
 pub mod ring;
 pub mod sleep;
 mod sync;

@@ -63,7 +63,12 @@ impl<P: Place> Producer<P> {
             // ORDER: pairs with the store in `Consumer::advance`; its reads of our bytes happened before.
             let read = self.place.positions().read.0.load(Ordering::Acquire);
             if read < self.read || read > self.written {
-                return Err(Corrupt::Position { which: "read", found: read, low: self.read, high: self.written });
+                return Err(Corrupt::Position {
+                    which: "read",
+                    found: read,
+                    low: self.read,
+                    high: self.written,
+                });
             }
             self.read = read;
         }
@@ -219,14 +224,14 @@ mod tests {
     }
 }
 
-/// `RUSTFLAGS="--cfg loom" cargo test -p rr-shm --release`
+/// `RUSTFLAGS="--cfg loom" cargo test -p rr-shm --release --lib`
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
     use crate::sleep;
-    use crate::sync::AtomicU32;
+    use crate::sync::{AtomicU32, Parking, model};
     use loom::cell::UnsafeCell;
-    use loom::sync::{Arc, Condvar, Mutex};
+    use loom::sync::Arc;
 
     const CAPACITY: usize = 2;
 
@@ -234,8 +239,7 @@ mod loom_tests {
         positions: Positions,
         bytes: [UnsafeCell<u8>; CAPACITY],
         sleeping: AtomicU32,
-        wakes: Mutex<bool>,
-        woken: Condvar,
+        parking: Parking,
     }
 
     #[derive(Clone)]
@@ -247,22 +251,8 @@ mod loom_tests {
                 positions: Positions::default(),
                 bytes: [UnsafeCell::new(0), UnsafeCell::new(0)],
                 sleeping: AtomicU32::new(0),
-                wakes: Mutex::new(false),
-                woken: Condvar::new(),
+                parking: Parking::default(),
             }))
-        }
-
-        fn park(&self) {
-            let mut woken = self.0.wakes.lock().expect("lock");
-            while !*woken {
-                woken = self.0.woken.wait(woken).expect("wait");
-            }
-            *woken = false;
-        }
-
-        fn unpark(&self) {
-            *self.0.wakes.lock().expect("lock") = true;
-            self.0.woken.notify_one();
         }
     }
 
@@ -290,7 +280,7 @@ mod loom_tests {
     /// Three bytes through a ring of two, no byte torn or lost, in every interleaving.
     #[test]
     fn bytes_arrive_in_order() {
-        loom::model(|| {
+        model(|| {
             let heap = Heap::new();
             let mut producer = Producer::new(heap.clone());
             let writer = loom::thread::spawn(move || {
@@ -319,7 +309,7 @@ mod loom_tests {
     /// find the deadlock.
     #[test]
     fn no_wake_up_is_lost() {
-        loom::model(|| {
+        model(|| {
             let heap = Heap::new();
             let mut producer = Producer::new(heap.clone());
             let bell = heap.clone();
@@ -327,7 +317,7 @@ mod loom_tests {
                 for byte in 1..=2_u8 {
                     assert!(producer.push(&[&[byte]]).expect("sound"));
                     if sleep::should_ring(&bell.0.sleeping, sleep::DATA) {
-                        bell.unpark();
+                        bell.0.parking.unpark();
                     }
                 }
             });
@@ -341,7 +331,7 @@ mod loom_tests {
                 } else if sleep::announce(&heap.0.sleeping, sleep::DATA, || {
                     consumer.available().expect("sound") == 0
                 }) {
-                    heap.park();
+                    heap.0.parking.park();
                     sleep::awake(&heap.0.sleeping);
                 }
             }

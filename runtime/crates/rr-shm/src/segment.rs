@@ -1,6 +1,8 @@
 //! The segment of one worker: a header page and four rings, and the two ends that the master and the worker
 //! hold. Every access to the mapping is in this file.
 
+use crate::claims;
+pub use crate::claims::MAX_UNITS;
 use crate::frames::{self, Frame};
 use crate::ring::{Consumer, Place, Positions, Producer};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -15,8 +17,6 @@ use std::time::Duration;
 
 /// Bytes of a work ring where the config says nothing.
 pub const DEFAULT_RING: usize = if cfg!(feature = "tiny") { 4096 } else { 256 * 1024 };
-/// Units a worker can hold: the one it runs and those queued behind it.
-pub const MAX_UNITS: usize = 16;
 
 /// Which conversation a frame belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +49,6 @@ struct Page {
 unsafe impl Shared for Page {}
 
 const _: () = assert!(size_of::<Page>() <= 4096 && align_of::<Page>() <= 4096);
-
-const QUEUED: u64 = 0;
-const STARTED: u64 = 1;
-const REVOKED: u64 = 2;
-
-const fn claim(sequence: u32, state: u64) -> u64 {
-    (sequence as u64) << 2 | state
-}
 
 /// Indices of the rings in `Page::rings` and, plus one, of the parts of the mapping.
 const WORK: usize = 0;
@@ -256,22 +248,13 @@ impl MasterEnd {
 
     /// Offers unit `sequence`; to be called before its frame is sent.
     pub fn offer(&self, sequence: u32) {
-        // ORDER: made visible by the release store of the frame's position.
-        self.claim_word(sequence).store(claim(sequence, QUEUED), Ordering::Relaxed);
+        claims::offer(&self.segment.page().claims, sequence);
     }
 
     /// Takes unit `sequence` back unless the worker has started it.
     #[must_use]
     pub fn revoke(&self, sequence: u32) -> bool {
-        let (queued, revoked) = (claim(sequence, QUEUED), claim(sequence, REVOKED));
-        // ORDER: pairs with `WorkerEnd::start`; one of the two wins.
-        self.claim_word(sequence)
-            .compare_exchange(queued, revoked, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    }
-
-    fn claim_word(&self, sequence: u32) -> &AtomicU64 {
-        &self.segment.page().claims[sequence as usize % MAX_UNITS]
+        claims::revoke(&self.segment.page().claims, sequence)
     }
 
     /// Tells the worker that nobody waits for unit `sequence` any more, and wakes it if it waits for room.
@@ -364,7 +347,13 @@ impl WorkerEnd {
     ///
     /// # Errors
     /// The ring is broken.
-    pub fn wait(&mut self, lane: Lane, reasons: u32, wanted: usize, limit: Option<Duration>) -> Result<(), Corrupt> {
+    pub fn wait(
+        &mut self,
+        lane: Lane,
+        reasons: u32,
+        wanted: usize,
+        limit: Option<Duration>,
+    ) -> Result<(), Corrupt> {
         let word = &self.segment.page().worker_sleeps.0;
         let (consumer, producer) = match lane {
             Lane::Work => (&mut self.work, &mut self.replies),
@@ -404,10 +393,7 @@ impl WorkerEnd {
     /// Starts unit `sequence`; `false` when the master has taken it back.
     #[must_use]
     pub fn start(&self, sequence: u32) -> bool {
-        let word = &self.segment.page().claims[sequence as usize % MAX_UNITS];
-        let (queued, started) = (claim(sequence, QUEUED), claim(sequence, STARTED));
-        // ORDER: pairs with `MasterEnd::revoke`; one of the two wins.
-        word.compare_exchange(queued, started, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        claims::start(&self.segment.page().claims, sequence)
     }
 
     /// Whether nobody waits for unit `sequence` any more.

@@ -2,8 +2,8 @@
 //! says "look at my rings". It holds hints only: a worker that writes garbage here makes the master look in vain,
 //! or look late (it looks at every ring from time to time anyway), and reaches nobody's data.
 
-use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
-use crate::{Shared, sleep};
+use crate::sync::{AtomicU32, AtomicU64};
+use crate::{Shared, ready, sleep};
 use rr_os::memory::{Mapping, Part};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -80,27 +80,13 @@ impl ShardPage {
     /// Whether some bit is set.
     #[must_use]
     pub fn any_ready(&self) -> bool {
-        self.page.page().summary.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+        ready::any(&self.page.page().summary)
     }
 
     /// Takes all bits and hands their numbers to `look`, who finds what was published before the bit was set.
-    pub fn drain(&self, mut look: impl FnMut(usize)) {
+    pub fn drain(&self, look: impl FnMut(usize)) {
         let page = self.page.page();
-        for (index, summary) in page.summary.iter().enumerate() {
-            if summary.load(Ordering::Relaxed) == 0 {
-                continue;
-            }
-            for word in bits(summary.swap(0, Ordering::Acquire)) {
-                let word = index * 64 + word;
-                let ready = page.ready[word].swap(0, Ordering::Acquire);
-                // SYNC POINT: pairs with the fence in `Bell::ring`: a worker that found its bit still set is one
-                // whose frames we see now.
-                fence(Ordering::SeqCst);
-                for bit in bits(ready) {
-                    look(word * 64 + bit);
-                }
-            }
-        }
+        ready::drain(&page.summary, &page.ready, look);
     }
 
     /// Says that the master is about to sleep; `false` when a bit is set, and then it must not.
@@ -113,14 +99,6 @@ impl ShardPage {
     pub fn awake(&self) {
         sleep::awake(&self.page.page().master_sleeps.0);
     }
-}
-
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
-        word &= word - 1;
-        Some(bit)
-    })
 }
 
 /// A worker's side.
@@ -146,14 +124,7 @@ impl Bell {
     /// Tells the master that something was published; rings only if it sleeps.
     pub fn ring(&self) {
         let page = self.page.page();
-        let (word, bit) = (self.slot / 64, 1 << (self.slot % 64));
-        // SYNC POINT: pairs with the fence in `drain`: either we see that the master has taken our bit, or it
-        // will see what we published when it takes it.
-        fence(Ordering::SeqCst);
-        if page.ready[word].load(Ordering::Relaxed) & bit == 0 {
-            page.ready[word].fetch_or(bit, Ordering::Release);
-            page.summary[word / 64].fetch_or(1 << (word % 64), Ordering::Release);
-        }
+        ready::mark(&page.summary, &page.ready, self.slot);
         if sleep::should_ring(&page.master_sleeps.0, sleep::DATA) {
             // A full counter means that the bell is ringing already.
             let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());

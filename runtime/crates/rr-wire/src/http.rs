@@ -58,15 +58,19 @@ pub struct RequestHead<'a> {
     pub authority: &'a [u8],
 }
 
-/// Appends a request context to `into`.
+/// Appends a request context to `into`. `headers` is asked for twice and gives the same both times.
 ///
 /// # Errors
 /// A field is longer than the format can say; nothing usable was appended then.
-pub fn encode_request<'h, I>(into: &mut Vec<u8>, head: &RequestHead<'_>, headers: I) -> Result<(), ContextError>
+pub fn encode_request<'h, I>(
+    into: &mut Vec<u8>,
+    head: &RequestHead<'_>,
+    headers: impl Fn() -> I,
+) -> Result<(), ContextError>
 where
-    I: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+    I: Iterator<Item = (&'h [u8], &'h [u8])>,
 {
-    let count = headers.clone().count();
+    let count = headers().count();
     into.push(head.version);
     into.push(u8::from(head.https));
     into.extend_from_slice(&short(count, "the number of headers")?);
@@ -80,28 +84,32 @@ where
     encode_headers(into, headers)
 }
 
-/// Appends a response context to `into`.
+/// Appends a response context to `into`. `headers` is asked for twice and gives the same both times.
 ///
 /// # Errors
 /// A field is longer than the format can say; nothing usable was appended then.
-pub fn encode_response<'h, I>(into: &mut Vec<u8>, status: u16, headers: I) -> Result<(), ContextError>
+pub fn encode_response<'h, I>(
+    into: &mut Vec<u8>,
+    status: u16,
+    headers: impl Fn() -> I,
+) -> Result<(), ContextError>
 where
-    I: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+    I: Iterator<Item = (&'h [u8], &'h [u8])>,
 {
     into.extend_from_slice(&status.to_le_bytes());
-    into.extend_from_slice(&short(headers.clone().count(), "the number of headers")?);
+    into.extend_from_slice(&short(headers().count(), "the number of headers")?);
     encode_headers(into, headers)
 }
 
-fn encode_headers<'h, I>(into: &mut Vec<u8>, headers: I) -> Result<(), ContextError>
+fn encode_headers<'h, I>(into: &mut Vec<u8>, headers: impl Fn() -> I) -> Result<(), ContextError>
 where
-    I: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+    I: Iterator<Item = (&'h [u8], &'h [u8])>,
 {
-    for (name, value) in headers.clone() {
+    for (name, value) in headers() {
         into.extend_from_slice(&short(name.len(), "a header name")?);
         into.extend_from_slice(&long(value.len(), "a header value")?);
     }
-    for (name, value) in headers {
+    for (name, value) in headers() {
         into.extend_from_slice(name);
         into.extend_from_slice(value);
     }
@@ -125,7 +133,12 @@ fn u32_at(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Checks that the header table at `table` and what it declares fill `bytes` exactly.
-fn check_headers(what: &'static str, bytes: &[u8], count: usize, table: usize) -> Result<usize, ContextError> {
+fn check_headers(
+    what: &'static str,
+    bytes: &[u8],
+    count: usize,
+    table: usize,
+) -> Result<usize, ContextError> {
     let text = table + count * PAIR;
     if bytes.len() < text {
         return Err(ContextError::Short { what, have: bytes.len(), need: text });
@@ -156,7 +169,10 @@ impl<'a> Iterator for Headers<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         let (name, value) = (u16_at(self.bytes, self.entry), u32_at(self.bytes, self.entry + 2));
-        let item = (&self.bytes[self.text..self.text + name], &self.bytes[self.text + name..self.text + name + value]);
+        let item = (
+            &self.bytes[self.text..self.text + name],
+            &self.bytes[self.text + name..self.text + name + value],
+        );
         self.entry += PAIR;
         self.text += name + value;
         Some(item)
@@ -200,7 +216,8 @@ impl<'a> RequestView<'a> {
 
     /// Where field `index` (method, remote, target, authority, header table) starts.
     fn at(&self, index: usize) -> usize {
-        let lengths = [u16_at(self.bytes, 4), u16_at(self.bytes, 6), u32_at(self.bytes, 8), u32_at(self.bytes, 12)];
+        let lengths =
+            [u16_at(self.bytes, 4), u16_at(self.bytes, 6), u32_at(self.bytes, 8), u32_at(self.bytes, 12)];
         REQUEST_FIXED + lengths[..index].iter().sum::<usize>()
     }
 
@@ -306,7 +323,7 @@ mod tests {
             let head = RequestHead { version: 11, https, method: method.as_bytes(), remote: &remote,
                 target: &target, authority: &authority };
             let mut bytes = Vec::new();
-            encode_request(&mut bytes, &head, pairs(&headers)).expect("encodes");
+            encode_request(&mut bytes, &head, || pairs(&headers)).expect("encodes");
             let view = RequestView::parse(&bytes).expect("parses");
             prop_assert_eq!(view.method(), method.as_bytes());
             prop_assert_eq!(view.remote(), &remote[..]);
@@ -322,7 +339,7 @@ mod tests {
         #[test]
         fn responses_survive_the_round_trip(status: u16, headers: Pairs) {
             let mut bytes = Vec::new();
-            encode_response(&mut bytes, status, pairs(&headers)).expect("encodes");
+            encode_response(&mut bytes, status, || pairs(&headers)).expect("encodes");
             let view = ResponseView::parse(&bytes).expect("parses");
             prop_assert_eq!(view.status(), status);
             prop_assert!(view.headers().eq(pairs(&headers)));
@@ -334,7 +351,7 @@ mod tests {
     #[test]
     fn too_many_headers_are_refused() {
         let headers: Pairs = vec![(vec![b'a'], vec![]); 70_000];
-        let result = encode_response(&mut Vec::new(), 200, pairs(&headers));
+        let result = encode_response(&mut Vec::new(), 200, || pairs(&headers));
         assert_eq!(result, Err(ContextError::TooLong("the number of headers")));
     }
 }

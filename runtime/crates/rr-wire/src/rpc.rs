@@ -69,7 +69,10 @@ mod tests {
     fn rp_01_method_and_body_are_split_by_the_second_option() {
         let header = Header::new(Flags::JSON, Bits::default(), &[1, 11], 15);
         let call = Call::parse(&header, b"rpc.Versiontrue").expect("parses");
-        assert_eq!((call.sequence, call.method, call.body, call.failed), (1, "rpc.Version", &b"true"[..], false));
+        assert_eq!(
+            (call.sequence, call.method, call.body, call.failed),
+            (1, "rpc.Version", &b"true"[..], false)
+        );
         assert_eq!(call.options(), [1, 11]);
     }
 
@@ -77,7 +80,10 @@ mod tests {
     fn rp_01_other_option_counts_are_refused_with_roadrunners_text() {
         let header = Header::new(Flags::JSON, Bits::default(), &[1], 4);
         let error = Call::parse(&header, b"abcd").expect_err("refused");
-        assert_eq!(error.to_string(), "goridge_read_request_header: should be 2 options. SEQ_ID and METHOD_LEN");
+        assert_eq!(
+            error.to_string(),
+            "goridge_read_request_header: should be 2 options. SEQ_ID and METHOD_LEN"
+        );
     }
 
     #[test]

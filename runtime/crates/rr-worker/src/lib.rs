@@ -89,6 +89,7 @@ pub struct Unit {
 struct Current {
     sequence: u32,
     body_follows: bool,
+    answered: bool,
     began: Instant,
 }
 
@@ -122,10 +123,20 @@ impl Session {
         self.push(Lane::Work, Header::new(Flags::CONTROL, Bits::default(), &[], 0), [text.as_bytes(), b""])
     }
 
-    /// The running unit's number; 0 without one.
+    /// The number of the unit that runs, or has just been answered; 0 before the first.
     #[must_use]
     pub fn unit(&self) -> u32 {
         self.current.as_ref().map_or(0, |current| current.sequence)
+    }
+
+    /// Whether there is a unit that has not been answered.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
+    fn open(&self) -> Option<&Current> {
+        self.current.as_ref().filter(|current| !current.answered)
     }
 
     /// Whether the running unit's client has gone away.
@@ -157,7 +168,7 @@ impl Session {
                 continue;
             }
             let more = frame.header.bits.has(Bits::STREAM);
-            self.current = Some(Current { sequence, body_follows: more, began: Instant::now() });
+            self.current = Some(Current { sequence, body_follows: more, answered: false, began: Instant::now() });
             return Ok(Event::Unit(Unit { sequence, payload: frame.payload, context, more }));
         }
     }
@@ -168,7 +179,7 @@ impl Session {
     /// `Cancelled` when the client goes away first, `NoUnit`, or a broken channel.
     pub fn read_body(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
         loop {
-            let current = self.current.as_ref().ok_or(SessionError::NoUnit)?;
+            let current = self.open().ok_or(SessionError::NoUnit)?;
             let sequence = current.sequence;
             if !current.body_follows {
                 return Ok(None);
@@ -241,13 +252,20 @@ impl Session {
     /// # Errors
     /// The channel is broken.
     pub fn end_cancelled(&mut self) -> Result<(), SessionError> {
-        let Some(current) = self.current.take() else { return Ok(()) };
-        let header = Header::new(Flags::RAW, Bits::default(), &[0, current.sequence, 0], 0);
+        let Some(sequence) = self.open().map(|current| current.sequence) else { return Ok(()) };
+        self.answered();
+        let header = Header::new(Flags::RAW, Bits::default(), &[0, sequence, 0], 0);
         self.push(Lane::Work, header, [b"", b""])
     }
 
-    fn reply_frame(&mut self, flags: Flags, context: &[u8], body: &[u8], more: bool) -> Result<(), SessionError> {
-        let current = self.current.as_ref().ok_or(SessionError::NoUnit)?;
+    fn reply_frame(
+        &mut self,
+        flags: Flags,
+        context: &[u8],
+        body: &[u8],
+        more: bool,
+    ) -> Result<(), SessionError> {
+        let current = self.open().ok_or(SessionError::NoUnit)?;
         let bits = if more { Bits::STREAM } else { Bits::default() };
         let length = u32::try_from(context.len()).unwrap_or(u32::MAX);
         let micros = u32::try_from(current.began.elapsed().as_micros()).unwrap_or(u32::MAX);
@@ -263,9 +281,15 @@ impl Session {
         }
         self.bell.ring();
         if !more {
-            self.current = None;
+            self.answered();
         }
         Ok(())
+    }
+
+    fn answered(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.answered = true;
+        }
     }
 
     /// Calls a method of the master and waits for its result.

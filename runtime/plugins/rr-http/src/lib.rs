@@ -1,0 +1,54 @@
+//! HTTP/1.1: listeners, connections with their limits and timeouts, and the way of a request to a worker and back.
+//! Rows HTTP- and HS- of the compatibility contract.
+#![forbid(unsafe_code)]
+
+mod body;
+mod connection;
+mod io;
+mod listen;
+mod respond;
+mod service;
+
+pub use listen::{BindError, Listener};
+
+use rr_config::Http;
+use rr_plugin::{Context, Plugin};
+use rr_pool::BoxFuture;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// The HTTP plugin, bound to its addresses.
+#[derive(Debug)]
+pub struct HttpPlugin {
+    config: Arc<Http>,
+    listeners: Vec<Listener>,
+}
+
+impl HttpPlugin {
+    /// Binds the addresses of `config`. Sockets that a service manager has opened take the place of addresses.
+    ///
+    /// # Errors
+    /// An address is malformed or taken.
+    pub fn bind(config: Http, inherited: Vec<OwnedFd>) -> Result<Self, BindError> {
+        let listeners = if inherited.is_empty() {
+            config.address.iter().map(|address| listen::bind(address, &config)).collect::<Result<_, _>>()?
+        } else {
+            inherited.into_iter().map(listen::adopt).collect::<Result<_, _>>()?
+        };
+        Ok(Self { config: Arc::new(config), listeners })
+    }
+}
+
+impl Plugin for HttpPlugin {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        self.listeners.iter().map(ToString::to_string).collect()
+    }
+
+    fn serve(self: Box<Self>, context: Context) -> BoxFuture<()> {
+        Box::pin(connection::serve(self.listeners, self.config, context))
+    }
+}

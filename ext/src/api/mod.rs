@@ -1,0 +1,32 @@
+//! What PHP code sees, one file per area.
+
+pub(crate) mod exceptions;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod server;
+pub(crate) mod worker;
+
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::convert::IntoZval;
+use ext_php_rs::error::Result;
+use ext_php_rs::flags::DataType;
+use ext_php_rs::types::{ZendStr, Zval};
+
+/// A PHP string of any bytes, with one copy.
+pub struct Text(ZBox<ZendStr>);
+
+impl Text {
+    pub(crate) fn new(bytes: impl AsRef<[u8]>) -> Self {
+        Self(ZendStr::new(bytes, false))
+    }
+}
+
+impl IntoZval for Text {
+    const TYPE: DataType = DataType::String;
+    const NULLABLE: bool = false;
+
+    fn set_zval(self, zv: &mut Zval, _persistent: bool) -> Result<()> {
+        zv.set_zend_string(self.0);
+        Ok(())
+    }
+}

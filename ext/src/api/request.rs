@@ -1,0 +1,232 @@
+//! `RoadRunner\Request`: a view of the request's bytes; PHP values are made when asked for.
+
+use super::Text;
+use super::exceptions::of_session;
+use crate::role::session;
+use crate::zend;
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::{ZendHashTable, Zval};
+use rr_wire::http::RequestView;
+use rr_worker::Unit;
+
+/// An HTTP request.
+///
+/// Its values are made when they are asked for. It stays usable after the response, but what had not been read of
+/// a long body by then is gone.
+#[php_class]
+#[php(name = "RoadRunner\\Request")]
+#[php(flags = ext_php_rs::flags::ClassFlags::Final)]
+pub struct Request {
+    sequence: u32,
+    payload: Vec<u8>,
+    context: usize,
+    /// Bytes of the inline body that `read()` has given out.
+    taken: usize,
+    more: bool,
+}
+
+impl Request {
+    /// The request of a unit; `None` when its context is not one, which only a broken master sends.
+    pub(crate) fn new(unit: Unit) -> Option<Self> {
+        RequestView::parse(unit.payload.get(..unit.context)?).ok()?;
+        let Unit { sequence, payload, context, more } = unit;
+        Some(Self { sequence, payload, context, taken: 0, more })
+    }
+
+    fn head(&self) -> RequestView<'_> {
+        RequestView::trusted(&self.payload[..self.context])
+    }
+
+    fn target(&self) -> (&[u8], &[u8]) {
+        let target = self.head().target();
+        match target.iter().position(|byte| *byte == b'?') {
+            Some(mark) => (&target[..mark], &target[mark + 1..]),
+            None => (target, b""),
+        }
+    }
+
+    /// The next piece of the body from the channel.
+    fn pull(&mut self) -> PhpResult<Option<Vec<u8>>> {
+        if !self.more {
+            return Ok(None);
+        }
+        let sequence = self.sequence;
+        let piece = session::with(|session| {
+            if session.unit() == sequence && session.is_open() { session.read_body() } else { Ok(None) }
+        })?;
+        let piece = piece.map_err(|error| of_session(&error))?;
+        self.more = piece.is_some();
+        Ok(piece)
+    }
+}
+
+#[php_impl]
+impl Request {
+    /// The method: `GET`, `POST`, …
+    pub fn method(&self) -> Text {
+        Text::new(self.head().method())
+    }
+
+    /// The absolute URI: scheme, host, path and query as the client sent them.
+    pub fn uri(&self) -> Text {
+        let head = self.head();
+        let scheme: &[u8] = if head.https() { b"https://" } else { b"http://" };
+        Text::new([scheme, head.authority(), head.target()].concat())
+    }
+
+    /// The path, still percent-encoded, without the query.
+    pub fn path(&self) -> Text {
+        Text::new(self.target().0)
+    }
+
+    /// What stands behind the `?`, undecoded; empty without one.
+    pub fn query_string(&self) -> Text {
+        Text::new(self.target().1)
+    }
+
+    /// The query as `parse_str()` gives it.
+    ///
+    /// @return array<int|string, mixed>
+    pub fn query(&self) -> ArrayValue {
+        ArrayValue(zend::parse_query(self.target().1))
+    }
+
+    /// The host and port the client asked for.
+    pub fn host(&self) -> Text {
+        Text::new(self.head().authority())
+    }
+
+    /// The header of this name in any case, several joined by `, `; null without one.
+    pub fn header(&self, name: &str) -> Option<Text> {
+        let mut values = self.head().headers().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
+        let (_, first) = values.next()?;
+        let mut text = first.to_vec();
+        for (_, value) in values {
+            text.extend_from_slice(b", ");
+            text.extend_from_slice(value);
+        }
+        Some(Text::new(text))
+    }
+
+    /// All headers, names in lower case.
+    ///
+    /// @return array<string, list<string>>
+    pub fn headers(&self) -> PhpResult<ZBox<ZendHashTable>> {
+        let mut all = ZendHashTable::new();
+        for (name, value) in self.head().headers() {
+            let name = String::from_utf8_lossy(name);
+            if let Some(list) = all.get_mut(&*name).and_then(Zval::array_mut) {
+                list.push(Text::new(value))?;
+            } else {
+                let mut list = ZendHashTable::new();
+                list.push(Text::new(value))?;
+                all.insert(&*name, list)?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The cookies, decoded; of several with one name the last.
+    ///
+    /// @return array<string, string>
+    pub fn cookies(&self) -> PhpResult<ZBox<ZendHashTable>> {
+        let mut all = ZendHashTable::new();
+        for (_, line) in self.head().headers().filter(|(name, _)| *name == b"cookie") {
+            for pair in line.split(|byte| *byte == b';') {
+                let pair = pair.trim_ascii();
+                let Some(mark) = pair.iter().position(|byte| *byte == b'=') else { continue };
+                let name = String::from_utf8_lossy(&pair[..mark]);
+                all.insert(&*name, Text::new(url_decode(&pair[mark + 1..])))?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The whole body. A long one is read to its end first.
+    ///
+    /// @throws ClientGoneException the client went away inside the body
+    pub fn body(&mut self) -> PhpResult<Text> {
+        while let Some(piece) = self.pull()? {
+            self.payload.extend_from_slice(&piece);
+        }
+        Ok(Text::new(&self.payload[self.context..]))
+    }
+
+    /// The next piece of the body, up to `$length` bytes of what has arrived; null at its end. A body of any length
+    /// can be read this way in constant memory. Waits while nothing has arrived.
+    ///
+    /// @throws ClientGoneException the client went away inside the body
+    #[php(defaults(length = 65536))]
+    pub fn read(&mut self, length: i64) -> PhpResult<Option<Text>> {
+        let length = usize::try_from(length).unwrap_or(0).max(1);
+        if self.context + self.taken == self.payload.len() {
+            let Some(piece) = self.pull()? else { return Ok(None) };
+            self.payload.truncate(self.context);
+            self.payload.extend_from_slice(&piece);
+            self.taken = 0;
+        }
+        let rest = &self.payload[self.context + self.taken..];
+        let piece = &rest[..rest.len().min(length)];
+        let text = Text::new(piece);
+        self.taken += piece.len();
+        Ok(Some(text))
+    }
+
+    /// The client's address without a port; empty on a unix socket.
+    pub fn remote_address(&self) -> Text {
+        Text::new(self.head().remote())
+    }
+
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub fn protocol(&self) -> &'static str {
+        match self.head().version() {
+            10 => "HTTP/1.0",
+            20 => "HTTP/2.0",
+            _ => "HTTP/1.1",
+        }
+    }
+
+    /// Whether the client's connection is encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.head().https()
+    }
+
+    /// Whether the client has gone away, so that nobody reads the response.
+    pub fn is_cancelled(&self) -> bool {
+        session::with(|session| session.unit() == self.sequence && session.is_cancelled()).unwrap_or(false)
+    }
+}
+
+/// A PHP array that C has made.
+pub struct ArrayValue(Zval);
+
+impl ext_php_rs::convert::IntoZval for ArrayValue {
+    const TYPE: ext_php_rs::flags::DataType = ext_php_rs::flags::DataType::Array;
+    const NULLABLE: bool = false;
+
+    fn set_zval(self, zv: &mut Zval, _persistent: bool) -> ext_php_rs::error::Result<()> {
+        *zv = self.0;
+        Ok(())
+    }
+}
+
+/// HTTP-07: percent-decoding, `+` is a space; what is no escape stays as it is.
+fn url_decode(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        match (byte, digit(text.get(at + 1)), digit(text.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low).to_le_bytes()[0]);
+                at += 3;
+                continue;
+            }
+            (b'+', ..) => out.push(b' '),
+            (other, ..) => out.push(*other),
+        }
+        at += 1;
+    }
+    out
+}

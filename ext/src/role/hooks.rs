@@ -1,0 +1,95 @@
+//! What PHP prints and logs in a worker: both go to the server's log with the request they belong to, never into
+//! the transport.
+
+use crate::role::session;
+use rr_wire::log::{Level, Record};
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+
+thread_local! {
+    /// The worker is ready: its log is the channel. Before that it is stderr, which ends up in the message that
+    /// says why it did not start.
+    static GREETED: Cell<bool> = const { Cell::new(false) };
+    static EXPLAINED: Cell<bool> = const { Cell::new(false) };
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Longest piece of output that is logged at once.
+const PIECE: usize = 8 * 1024;
+
+pub(crate) fn greeted() {
+    GREETED.with(|greeted| greeted.set(true));
+}
+
+/// `echo` and its like.
+pub(crate) fn output(bytes: &[u8]) {
+    let ready = LINE.with(|line| {
+        let mut line = line.try_borrow_mut().ok()?;
+        line.extend_from_slice(bytes);
+        let end = match line.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            None if line.len() > PIECE => line.len(),
+            None => return None,
+        };
+        Some(line.drain(..end).collect::<Vec<u8>>())
+    });
+    if let Some(ready) = ready {
+        write_output(&ready);
+    }
+}
+
+/// Logs what was printed without a line break, at the end of a request.
+pub(crate) fn flush_output() {
+    let rest = LINE.with(|line| line.try_borrow_mut().map(|mut line| std::mem::take(&mut *line)).unwrap_or_default());
+    if !rest.is_empty() {
+        write_output(&rest);
+    }
+}
+
+fn write_output(text: &[u8]) {
+    if !EXPLAINED.with(|explained| explained.replace(true)) {
+        let text = b"a handler printed something: output goes to the log, the response is what the handler returns";
+        write(Level::Warn, text);
+    }
+    for piece in text.chunks(PIECE) {
+        write(Level::Info, piece.trim_ascii_end());
+    }
+}
+
+/// A PHP error, or `error_log()`; `severity` is syslog's.
+pub(crate) fn log(message: &[u8], severity: i32) {
+    let level = match severity {
+        ..=3 => Level::Error,
+        4 => Level::Warn,
+        5 | 6 => Level::Info,
+        _ => Level::Debug,
+    };
+    write(level_of(message).unwrap_or(level), message);
+}
+
+/// PHP logs most errors with one severity; the text says which they are.
+fn level_of(message: &[u8]) -> Option<Level> {
+    let rest = message.strip_prefix(b"PHP ")?;
+    let starts = |text: &str| rest.starts_with(text.as_bytes());
+    if starts("Fatal") || starts("Parse") || starts("Recoverable") || starts("Core error") {
+        Some(Level::Error)
+    } else if starts("Warning") || starts("User warning") || starts("Core warning") {
+        Some(Level::Warn)
+    } else {
+        Some(Level::Info)
+    }
+}
+
+pub(crate) fn write(level: Level, text: &[u8]) {
+    let sent = GREETED.with(Cell::get)
+        && session::try_with(|session| {
+            let record = Record { level, unit: session.unit(), text };
+            session.log(&record).is_ok()
+        })
+        .unwrap_or(false);
+    if !sent {
+        let mut line = text.to_vec();
+        line.push(b'\n');
+        let _ = std::io::stderr().write_all(&line);
+    }
+}

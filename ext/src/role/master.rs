@@ -1,0 +1,122 @@
+//! The master: the script's main thread is parked here while the server runs.
+
+use crate::api::exceptions::ConfigException;
+use crate::api::server::{App, Server};
+use crate::zend;
+use ext_php_rs::prelude::*;
+use roadrunner_runtime::Launch;
+use std::ffi::CString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Settings of a server's PHP, in front of those of the command line, which win.
+const INI: [&str; 6] = [
+    "opcache.enable=1",
+    "opcache.enable_cli=1",
+    // One message per error, on stderr, where the master reads it.
+    "display_errors=stderr",
+    "log_errors=0",
+    "html_errors=0",
+    "max_execution_time=0",
+];
+
+pub(crate) fn run(server: &Server) -> PhpResult<i64> {
+    if matches!(server.app, App::None) {
+        return Err(wrong("Server::run(): there is nothing to serve; call http() or httpLoop() first"));
+    }
+    if zend::script_path().is_none_or(|path| path == "-" || path == "Standard input code") && !has_code_flag() {
+        return Err(wrong("Server::run(): the script must be a file (or php -r), because the server starts it again"));
+    }
+    let loaded = server.load().map_err(|error| wrong(&error.to_string()))?;
+    let launch = Launch {
+        loaded,
+        binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,
+        args: arguments().map_err(|error| wrong(&format!("the command line: {error}")))?,
+        env: environment(),
+        cwd: working_directory(),
+        php: describe_php(),
+    };
+    match roadrunner_runtime::serve(launch) {
+        Ok(0) => Ok(0),
+        Ok(code) => {
+            zend::exit_script(code);
+            Ok(i64::from(code))
+        }
+        Err(error) => {
+            eprintln!("roadrunner: {error}");
+            zend::exit_script(1);
+            Ok(1)
+        }
+    }
+}
+
+fn wrong(text: &str) -> PhpException {
+    PhpException::from_class::<ConfigException>(text.to_owned())
+}
+
+fn has_code_flag() -> bool {
+    rr_os::proc::command_line().is_ok_and(|args| args.iter().any(|arg| arg.starts_with(b"-r")))
+}
+
+/// This program, also when its file was replaced since it was started.
+fn binary() -> std::io::Result<PathBuf> {
+    let path = std::fs::read_link("/proc/self/exe")?;
+    let replaced = path.as_os_str().as_bytes().strip_suffix(b" (deleted)");
+    Ok(replaced.map_or(path.clone(), |bytes| Path::new(std::ffi::OsStr::from_bytes(bytes)).to_owned()))
+}
+
+/// The command line of this process with the INI settings of a server behind the program's name.
+fn arguments() -> std::io::Result<Vec<CString>> {
+    let mut original = rr_os::proc::command_line()?.into_iter();
+    let mut args = vec![original.next().unwrap_or_else(|| b"php".to_vec())];
+    let mut ini: Vec<String> = INI.iter().map(ToString::to_string).collect();
+    if !zend::has_opcache() && Path::new(&zend::extension_dir()).join("opcache.so").exists() {
+        ini.push("zend_extension=opcache".to_owned());
+    }
+    for setting in ini {
+        args.push(b"-d".to_vec());
+        args.push(setting.into_bytes());
+    }
+    args.extend(original);
+    Ok(args.into_iter().filter_map(zend::c_string).collect())
+}
+
+/// The environment of the app: ours, with huge pages for PHP's heap, which make a fork of a large app cheap.
+fn environment() -> Vec<CString> {
+    let ours = std::env::vars_os().filter(|(name, _)| {
+        // Meant for the master alone.
+        !["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
+            .iter()
+            .any(|hidden| name == hidden)
+    });
+    let mut pairs: Vec<Vec<u8>> = ours
+        .map(|(name, value)| {
+            let mut pair = name.into_vec();
+            pair.push(b'=');
+            pair.extend(value.into_vec());
+            pair
+        })
+        .collect();
+    if std::env::var_os("USE_ZEND_ALLOC_HUGE_PAGES").is_none() {
+        pairs.push(b"USE_ZEND_ALLOC_HUGE_PAGES=1".to_vec());
+    }
+    pairs.into_iter().filter_map(zend::c_string).collect()
+}
+
+/// `$PWD` if it is where we are, with its symlinks, so that a release switched underneath is found at a reload.
+fn working_directory() -> CString {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let same = |path: &Path| match (path.metadata(), here.metadata()) {
+        (Ok(left), Ok(right)) => (left.dev(), left.ino()) == (right.dev(), right.ino()),
+        _ => false,
+    };
+    let logical = std::env::var_os("PWD").map(PathBuf::from).filter(|path| path.is_absolute() && same(path));
+    let path = logical.unwrap_or(here);
+    zend::c_string(path.into_os_string().into_vec()).unwrap_or_default()
+}
+
+fn describe_php() -> String {
+    let opcache = if zend::has_opcache() { "opcache" } else { "no opcache" };
+    format!("{} ({}, {opcache})", zend::php_version(), zend::sapi_name())
+}

@@ -1,0 +1,100 @@
+//! What the PHP engine must do in each process. A process is the master by running `Server::run()`, or what the
+//! master has assigned through the environment when it exec'ed it.
+
+pub(crate) mod hooks;
+mod master;
+pub(crate) mod serve;
+pub(crate) mod session;
+mod worker;
+mod zygote;
+
+use crate::api::server::{Server, wrong_role};
+use crate::zend;
+use ext_php_rs::prelude::*;
+use rr_process::Assignment;
+use rr_process::assignment::{VARIABLE, WORKER_FD, zygote_fd};
+use rr_process::worker::{Descriptors, NewWorker};
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+
+/// What this process is.
+enum Seat {
+    /// A script that has not called `run()`.
+    Plain,
+    /// `run()` is under way, or over.
+    Master,
+    /// Assigned: boots the app and forks.
+    Zygote { control: OwnedFd, _lifeline: OwnedFd },
+    /// Assigned: boots the app and serves.
+    Exec(Box<NewWorker>),
+    /// Serves.
+    Worker,
+}
+
+thread_local! {
+    static SEAT: RefCell<Seat> = const { RefCell::new(Seat::Plain) };
+}
+
+fn take(next: Seat) -> Seat {
+    SEAT.with(|seat| seat.replace(next))
+}
+
+/// MINIT. 0 is success.
+pub(crate) fn startup() -> i32 {
+    if zend::is_zts() {
+        eprintln!(
+            "roadrunner: this PHP is thread-safe (ZTS), which is not supported yet; use a non-thread-safe (NTS) build"
+        );
+        return 1;
+    }
+    match zend::take_env(VARIABLE).map(|value| assume(&value)) {
+        None | Some(Ok(())) => 0,
+        Some(Err(error)) => {
+            eprintln!("roadrunner: {error}");
+            rr_os::process::exit_now(1)
+        }
+    }
+}
+
+/// Takes the assigned role: user first, then the lifeline, so that it is armed with the user's credentials.
+fn assume(value: &str) -> Result<(), String> {
+    let assignment = Assignment::parse(value)?;
+    let text = |error: std::io::Error| error.to_string();
+    rr_os::signal::prepare_child().map_err(text)?;
+    if let Some(user) = assignment.user {
+        zend::set_env("HOME", &user.home);
+        rr_os::user::become_user(&user.into()).map_err(|error| format!("server.user: {error}"))?;
+    }
+    let seat = match assignment.worker {
+        Some(start) => {
+            let descriptors = zend::inherited(WORKER_FD, Descriptors::COUNT).map_err(text)?;
+            let descriptors = Descriptors::from_received(descriptors).map_err(text)?;
+            rr_os::lifeline::hold(&descriptors.lifeline).map_err(text)?;
+            Seat::Exec(Box::new(NewWorker { start, descriptors }))
+        }
+        None => {
+            rr_os::process::set_name(c"rr-zygote");
+            let mut descriptors = zend::inherited(zygote_fd::CONTROL, 2).map_err(text)?;
+            let lifeline = descriptors.pop().ok_or("no lifeline")?;
+            let control = descriptors.pop().ok_or("no control socket")?;
+            rr_os::lifeline::hold(&lifeline).map_err(text)?;
+            Seat::Zygote { control, _lifeline: lifeline }
+        }
+    };
+    take(seat);
+    Ok(())
+}
+
+/// `Server::run()`: what it does depends on what this process is.
+pub(crate) fn run(server: &Server) -> PhpResult<i64> {
+    match take(Seat::Master) {
+        Seat::Plain => master::run(server),
+        Seat::Zygote { control, _lifeline } => zygote::run(server, control),
+        Seat::Exec(worker) => zygote::run_exec(server, *worker),
+        Seat::Master => Err(wrong_role("Server::run() was called before; a process can serve once")),
+        Seat::Worker => {
+            take(Seat::Worker);
+            Err(wrong_role("Server::run() cannot be called inside a worker"))
+        }
+    }
+}

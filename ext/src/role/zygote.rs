@@ -1,0 +1,101 @@
+//! The zygote: boots the app, freezes it, and forks inside `Server::run()`. Its processes leave through `_exit`.
+
+use crate::api::server::Server;
+use crate::role::worker;
+use crate::zend::{self, Callable, Outcome};
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::Zval;
+use rr_os::process::exit_now;
+use rr_process::message::{self, Message, Start};
+use rr_process::worker::NewWorker;
+use rr_process::zygote::{Engine, Turn};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+/// PHP's own code for a script that failed.
+const FAILED: i32 = 255;
+
+/// Boots and serves the control socket.
+pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
+    let began = Instant::now();
+    let settings = match server.load() {
+        Ok(loaded) => loaded.config.to_json(),
+        Err(error) => {
+            eprintln!("{error}");
+            exit_now(1)
+        }
+    };
+    let app = boot(server);
+    let memory = zend::freeze() as u64;
+    let booted = Message::Booted {
+        settings,
+        boot_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        memory,
+        threads: rr_os::proc::threads().unwrap_or(1),
+    };
+    if message::send(&control, &booted, &[]).is_err() {
+        exit_now(1);
+    }
+    let mut hooks = Hooks { before_fork: callables(&server.before_fork), app: &app };
+    let turn = rr_process::zygote::serve(control, &mut hooks, &mut zend::fork);
+    match turn {
+        Ok(Turn::Worker(new)) => worker::run(server, &app, *new),
+        Ok(Turn::Exit) => exit_now(0),
+        Ok(Turn::Orphaned) => exit_now(1),
+        Err(error) => {
+            eprintln!("roadrunner: the zygote's control socket: {error}");
+            exit_now(1)
+        }
+    }
+}
+
+/// An exec'ed worker: boots and serves.
+pub(crate) fn run_exec(server: &Server, new: NewWorker) -> PhpResult<i64> {
+    let app = boot(server);
+    worker::run(server, &app, new)
+}
+
+pub(crate) fn callables(values: &[Zval]) -> Vec<Callable> {
+    values.iter().filter_map(Callable::new).collect()
+}
+
+/// Runs the boot closure; what goes wrong is on stderr, where the master reads it.
+fn boot(server: &Server) -> Zval {
+    let Some(boot) = server.boot.as_ref().and_then(Callable::new) else { return Zval::null() };
+    let (outcome, app) = boot.call(&mut []);
+    match outcome {
+        Outcome::Returned => app,
+        Outcome::Threw => {
+            zend::report_exception();
+            exit_now(FAILED)
+        }
+        Outcome::Exited => {
+            eprintln!("the boot closure called exit()");
+            exit_now(1)
+        }
+        Outcome::Bailed => exit_now(FAILED),
+    }
+}
+
+struct Hooks<'a> {
+    before_fork: Vec<Callable>,
+    app: &'a Zval,
+}
+
+impl Engine for Hooks<'_> {
+    fn before_fork(&mut self, _start: &Start) -> Result<(), String> {
+        for hook in &self.before_fork {
+            match hook.call(&mut [self.app.shallow_clone()]).0 {
+                Outcome::Returned => {}
+                Outcome::Threw => {
+                    let text = zend::exception_text().unwrap_or_default();
+                    zend::report_exception();
+                    return Err(format!("a beforeFork hook failed: {text}"));
+                }
+                Outcome::Exited => return Err("a beforeFork hook called exit()".to_owned()),
+                Outcome::Bailed => exit_now(FAILED),
+            }
+        }
+        Ok(())
+    }
+}

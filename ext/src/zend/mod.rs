@@ -1,0 +1,287 @@
+//! The room for unsafe code of the extension: the shim's functions with safe faces.
+//!
+//! Invariants that the SAFETY notes cite:
+//! - **Z1** PHP runs on one thread, the one that loaded the extension; all of `ext/` runs there;
+//! - **Z2** the shim is compiled against the headers of the PHP that loads the extension, so layouts agree;
+//! - **Z3** pointers into PHP memory are used before the next call into PHP;
+//! - **Z4** PHP code runs only inside the shim's `zend_try`, so no bailout crosses a Rust frame that owns something.
+#![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
+
+use ext_php_rs::types::{ZendStr, Zval};
+use rr_os::process::Fork;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
+
+#[repr(C)]
+struct RawCallable {
+    _private: [u8; 0],
+}
+
+type ChunkFn = unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> bool;
+
+unsafe extern "C" {
+    safe fn rr_is_zts() -> bool;
+    safe fn rr_php_version() -> *const c_char;
+    safe fn rr_sapi_name() -> *const c_char;
+    safe fn rr_has_opcache() -> bool;
+    safe fn rr_extension_dir() -> *const c_char;
+    safe fn rr_script_path() -> *const c_char;
+    safe fn rr_exit_script(status: c_int);
+    safe fn rr_freeze() -> usize;
+    safe fn rr_become_worker();
+    safe fn rr_worker_started();
+    safe fn rr_worker_stops();
+    safe fn rr_report_exception() -> bool;
+    safe fn rr_end_request(broken: bool) -> bool;
+    fn rr_callable_new(callable: *const Zval) -> *mut RawCallable;
+    fn rr_callable_free(callable: *mut RawCallable);
+    fn rr_call(callable: *mut RawCallable, count: u32, arguments: *mut Zval, result: *mut Zval) -> c_int;
+    fn rr_exception_text() -> *mut ZendStr;
+    fn rr_last_error() -> *const ZendStr;
+    fn rr_guarded(run: unsafe extern "C" fn(*mut c_void), context: *mut c_void) -> bool;
+    fn rr_parse_query(query: *const c_char, length: usize, result: *mut Zval);
+    fn rr_each_chunk(iterable: *const Zval, give: ChunkFn, context: *mut c_void) -> c_int;
+}
+
+/// How a call into PHP ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Normally.
+    Returned,
+    /// An exception is pending.
+    Threw,
+    /// `exit` or `die`.
+    Exited,
+    /// A fatal error: this process must end soon.
+    Bailed,
+}
+
+impl Outcome {
+    const fn from_raw(raw: c_int) -> Self {
+        match raw {
+            0 => Self::Returned,
+            1 => Self::Threw,
+            2 => Self::Exited,
+            _ => Self::Bailed,
+        }
+    }
+}
+
+fn text(pointer: *const c_char) -> Option<String> {
+    // SAFETY: the shim gives NULL or a NUL-terminated string that lives at least until the next call (Z3).
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
+}
+
+pub(crate) fn is_zts() -> bool {
+    rr_is_zts()
+}
+
+pub(crate) fn php_version() -> String {
+    text(rr_php_version()).unwrap_or_default()
+}
+
+pub(crate) fn sapi_name() -> String {
+    text(rr_sapi_name()).unwrap_or_default()
+}
+
+pub(crate) fn has_opcache() -> bool {
+    rr_has_opcache()
+}
+
+pub(crate) fn extension_dir() -> String {
+    text(rr_extension_dir()).unwrap_or_default()
+}
+
+pub(crate) fn script_path() -> Option<String> {
+    text(rr_script_path())
+}
+
+/// Ends the running script as `exit($status)` would.
+pub(crate) fn exit_script(status: i32) {
+    rr_exit_script(status);
+}
+
+/// Makes the heap small and still; returns the bytes in use.
+pub(crate) fn freeze() -> usize {
+    rr_freeze()
+}
+
+pub(crate) fn become_worker() {
+    rr_become_worker();
+}
+
+pub(crate) fn worker_started() {
+    rr_worker_started();
+}
+
+pub(crate) fn worker_stops() {
+    rr_worker_stops();
+}
+
+/// Ends the pending exception in the app's handler or in the log; `false`: PHP is broken.
+pub(crate) fn report_exception() -> bool {
+    rr_report_exception()
+}
+
+/// Ends a request; `false`: the process must end.
+pub(crate) fn end_request(broken: bool) -> bool {
+    rr_end_request(broken)
+}
+
+/// A PHP callable, looked up once.
+#[derive(Debug)]
+pub(crate) struct Callable(NonNull<RawCallable>);
+
+impl Callable {
+    /// `None` when the value cannot be called.
+    pub(crate) fn new(value: &Zval) -> Option<Self> {
+        // SAFETY: a valid zval; the shim takes its own reference (Z2).
+        NonNull::new(unsafe { rr_callable_new(value) }).map(Self)
+    }
+
+    /// Calls it. The value is of use only if it returned.
+    pub(crate) fn call(&self, arguments: &mut [Zval]) -> (Outcome, Zval) {
+        let mut result = Zval::new();
+        let count = u32::try_from(arguments.len()).unwrap_or(0);
+        // SAFETY: a live callable, `count` valid zvals that outlive the call, room for a result (Z2, Z4).
+        let outcome = unsafe { rr_call(self.0.as_ptr(), count, arguments.as_mut_ptr(), &raw mut result) };
+        (Outcome::from_raw(outcome), result)
+    }
+}
+
+impl Drop for Callable {
+    fn drop(&mut self) {
+        // SAFETY: made by rr_callable_new and freed once.
+        unsafe { rr_callable_free(self.0.as_ptr()) };
+    }
+}
+
+/// The pending exception with its trace.
+pub(crate) fn exception_text() -> Option<String> {
+    // SAFETY: gives NULL or a string this side owns one reference of.
+    let text = NonNull::new(unsafe { rr_exception_text() })?;
+    // SAFETY: not NULL, a valid zend_string.
+    let string = unsafe { text.as_ref() };
+    let copy = String::from_utf8_lossy(string.as_bytes()).into_owned();
+    // SAFETY: the reference is this side's; dropping the box gives it back.
+    drop(unsafe { ext_php_rs::boxed::ZBox::from_raw(text.as_ptr()) });
+    Some(copy)
+}
+
+/// The message of the last PHP error.
+pub(crate) fn last_error() -> Option<String> {
+    // SAFETY: gives NULL or a borrowed string that is copied at once (Z3).
+    let text = unsafe { rr_last_error().as_ref() }?;
+    Some(String::from_utf8_lossy(text.as_bytes()).into_owned())
+}
+
+/// Parses a query string as `parse_str()` does.
+pub(crate) fn parse_query(query: &[u8]) -> Zval {
+    let mut result = Zval::new();
+    // SAFETY: the bytes are valid for their length and copied; `result` has room for a value (Z2).
+    unsafe { rr_parse_query(query.as_ptr().cast(), query.len(), &raw mut result) };
+    result
+}
+
+/// Gives each value of an array or Traversable as bytes to `give`, which says whether to go on.
+pub(crate) fn each_chunk(iterable: &Zval, mut give: impl FnMut(&[u8]) -> bool) -> Outcome {
+    unsafe extern "C" fn trampoline<F: FnMut(&[u8]) -> bool>(
+        context: *mut c_void,
+        bytes: *const c_char,
+        length: usize,
+    ) -> bool {
+        // SAFETY: `context` is the closure of the frame below, alive during the iteration and used by nobody else.
+        let give = unsafe { &mut *context.cast::<F>() };
+        // SAFETY: PHP's string, valid for its length until this call returns (Z3); never NULL.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| give(bytes))).unwrap_or(false)
+    }
+    fn trampoline_of<F: FnMut(&[u8]) -> bool>(_: &F) -> ChunkFn {
+        trampoline::<F>
+    }
+    let call = trampoline_of(&give);
+    // SAFETY: a valid zval; `give` outlives the call (Z2, Z4).
+    Outcome::from_raw(unsafe { rr_each_chunk(iterable, call, (&raw mut give).cast()) })
+}
+
+/// Runs `run` in the outermost frame of this process; `false` when a bailout ended it.
+pub(crate) fn guarded(run: impl FnOnce()) -> bool {
+    unsafe extern "C" fn trampoline<F: FnOnce()>(context: *mut c_void) {
+        // SAFETY: `context` is the Option of the frame below, alive and used by nobody else.
+        let slot = unsafe { &mut *context.cast::<Option<F>>() };
+        if let Some(run) = slot.take() {
+            // A panic must not cross into C; the hook has printed it.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        }
+    }
+    fn trampoline_of<F: FnOnce()>(_: &Option<F>) -> unsafe extern "C" fn(*mut c_void) {
+        trampoline::<F>
+    }
+    let mut slot = Some(run);
+    let call = trampoline_of(&slot);
+    // SAFETY: `slot` outlives the call.
+    unsafe { rr_guarded(call, (&raw mut slot).cast()) }
+}
+
+/// Forks. The zygote's loop has checked that there is one thread (O3 of rr-os), and the child leaves its frames
+/// through `_exit` only (ext/src/role/worker.rs).
+pub(crate) fn fork() -> io::Result<Fork> {
+    // SAFETY: see above.
+    unsafe { rr_os::process::fork() }
+}
+
+/// Takes over the descriptors that the master has put at `first` and behind.
+pub(crate) fn inherited(first: i32, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let count = i32::try_from(count).map_err(io::Error::other)?;
+    (first..first + count)
+        .map(|number| {
+            // SAFETY: called once, at module start-up, for numbers the master's assignment promises.
+            unsafe { rr_os::process::inherited(number) }
+        })
+        .collect()
+}
+
+/// Takes a variable out of the environment, so that programs PHP starts do not see it.
+pub(crate) fn take_env(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok()?;
+    // SAFETY: module start-up, one thread (Z1).
+    unsafe { std::env::remove_var(name) };
+    Some(value)
+}
+
+/// Sets a variable of the environment, for PHP and the programs it starts.
+pub(crate) fn set_env(name: &str, value: &str) {
+    // SAFETY: module start-up, one thread (Z1).
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// A string of PHP's as a C string, for `exec`.
+pub(crate) fn c_string(bytes: Vec<u8>) -> Option<CString> {
+    CString::new(bytes).ok()
+}
+
+/// What PHP prints (`ub_write`).
+///
+/// # Safety
+/// `bytes` is valid for `length`.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_on_output(bytes: *const c_char, length: usize) {
+    if length > 0 {
+        // SAFETY: PHP's buffer, valid for its length until this call returns (Z3).
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+        let _ = std::panic::catch_unwind(|| crate::role::hooks::output(bytes));
+    }
+}
+
+/// What PHP logs (`log_message`).
+///
+/// # Safety
+/// `message` is NUL-terminated.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_on_log(message: *const c_char, severity: c_int) {
+    // SAFETY: PHP's string, valid until this call returns (Z3).
+    let message = unsafe { CStr::from_ptr(message) }.to_bytes();
+    let _ = std::panic::catch_unwind(|| crate::role::hooks::log(message, severity));
+}

@@ -1,0 +1,470 @@
+/* Calls into PHP and the SAPI that need macros. PHP code runs only inside zend_try here. */
+
+#include "shim.h"
+
+#include "php.h"
+#include "SAPI.h"
+#include "php_main.h"
+#include "php_output.h"
+#include "php_variables.h"
+#include "zend_exceptions.h"
+#include "zend_extensions.h"
+#include "zend_gc.h"
+#include "zend_interfaces.h"
+#include "zend_smart_str.h"
+#include "ext/standard/basic_functions.h"
+#include "ext/standard/php_random.h"
+#if PHP_VERSION_ID >= 80200
+# include "ext/random/php_random.h"
+#endif
+
+/* In ext/src/role/hooks.rs. */
+extern void rr_on_output(const char *bytes, size_t length);
+extern void rr_on_log(const char *message, int severity);
+
+#ifdef ZEND_HAS_OOM
+/* Appended to the executor globals in a point release: an older PHP of the same minor has no such field. */
+extern ZEND_API void ZEND_FASTCALL zend_handle_delayed_oom(void) __attribute__((weak));
+#endif
+
+bool rr_is_zts(void)
+{
+#ifdef ZTS
+	return true;
+#else
+	return false;
+#endif
+}
+
+const char *rr_php_version(void)
+{
+	return PHP_VERSION;
+}
+
+const char *rr_sapi_name(void)
+{
+	return sapi_module.name;
+}
+
+bool rr_has_opcache(void)
+{
+	return zend_get_extension("Zend OPcache") != NULL;
+}
+
+const char *rr_extension_dir(void)
+{
+	return PG(extension_dir);
+}
+
+/* The script's path, NULL for php -r and the like. */
+const char *rr_script_path(void)
+{
+	return SG(request_info).path_translated;
+}
+
+/* Ends the running script as exit(status) would. */
+void rr_exit_script(int status)
+{
+	EG(exit_status) = status;
+	if (!EG(exception)) {
+		zend_throw_unwind_exit();
+	}
+}
+
+static void set_ini(const char *name, size_t length, const char *value)
+{
+	zend_string *key = zend_string_init(name, length, 1);
+	zend_alter_ini_entry_chars(key, value, strlen(value), ZEND_INI_SYSTEM, ZEND_INI_STAGE_RUNTIME);
+	zend_string_release(key);
+}
+
+/* -- the zygote ---------------------------------------------------------------------------------------------- */
+
+/* Makes the heap small and still before it is shared: garbage collected, caches given back, buffers flushed. */
+size_t rr_freeze(void)
+{
+	zend_try {
+		php_output_end_all();
+		zend_gc_collect_cycles();
+	} zend_end_try();
+	zend_mm_gc(zend_mm_get_heap());
+	fflush(NULL);
+	return zend_memory_usage(0);
+}
+
+/* -- the worker ---------------------------------------------------------------------------------------------- */
+
+static size_t on_write(const char *bytes, size_t length)
+{
+	rr_on_output(bytes, length);
+	return length;
+}
+
+static void on_flush(void *context)
+{
+	(void) context;
+}
+
+static void on_log(const char *message, int severity)
+{
+	rr_on_log(message, severity);
+}
+
+static HashTable *worker_shutdown_functions;
+static int worker_output_level;
+
+/* Takes this process over after a fork: what siblings must not share is made anew. */
+void rr_become_worker(void)
+{
+#if PHP_VERSION_ID >= 80200
+	RANDOM_G(combined_lcg_seeded) = false;
+	RANDOM_G(mt19937_seeded) = false;
+#else
+	BG(mt_rand_is_seeded) = 0;
+	LCG(seeded) = 0;
+#endif
+	/* Those of the zygote are the master's to run, and it does. */
+	php_free_shutdown_functions();
+	php_output_discard_all();
+	sapi_module.ub_write = on_write;
+	sapi_module.flush = on_flush;
+	sapi_module.log_message = on_log;
+	PG(connection_status) = PHP_CONNECTION_NORMAL;
+	/* Errors go to the log, never into a response. */
+	set_ini("display_errors", sizeof("display_errors") - 1, "0");
+	set_ini("log_errors", sizeof("log_errors") - 1, "1");
+	set_ini("html_errors", sizeof("html_errors") - 1, "0");
+	php_output_set_implicit_flush(0);
+	SG(global_request_time) = 0;
+#if PHP_VERSION_ID >= 80200
+	zend_memory_reset_peak_usage();
+#endif
+}
+
+/* Shutdown functions that the worker's start registered run at its end, not after the first request. */
+void rr_worker_started(void)
+{
+	worker_shutdown_functions = BG(user_shutdown_function_names);
+	BG(user_shutdown_function_names) = NULL;
+	worker_output_level = php_output_get_level();
+}
+
+/* -- calls ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+	zend_fcall_info info;
+	zend_fcall_info_cache cache;
+	zval callable;
+} rr_callable;
+
+/* A callable that is looked up once; NULL when it is none. */
+rr_callable *rr_callable_new(zval *callable)
+{
+	rr_callable *made = pemalloc(sizeof(*made), 1);
+	ZVAL_COPY(&made->callable, callable);
+	if (zend_fcall_info_init(&made->callable, 0, &made->info, &made->cache, NULL, NULL) != SUCCESS) {
+		zval_ptr_dtor(&made->callable);
+		pefree(made, 1);
+		return NULL;
+	}
+	return made;
+}
+
+void rr_callable_free(rr_callable *callable)
+{
+	zval_ptr_dtor(&callable->callable);
+	pefree(callable, 1);
+}
+
+static bool had_oom(void)
+{
+#ifdef ZEND_HAS_OOM
+	return zend_handle_delayed_oom && EG(delayed_oom).state != ZEND_OOM_STATE_NONE;
+#else
+	return false;
+#endif
+}
+
+static void clear_oom(void)
+{
+#ifdef ZEND_HAS_OOM
+	if (had_oom()) {
+		if (EG(delayed_oom).message) {
+			zend_string_release(EG(delayed_oom).message);
+		}
+		if (EG(delayed_oom).filename) {
+			zend_string_release(EG(delayed_oom).filename);
+		}
+		memset(&EG(delayed_oom), 0, sizeof(EG(delayed_oom)));
+	}
+#endif
+}
+
+/* Classifies what is in EG(exception); exit() is taken out of it. */
+static int settle(void)
+{
+	int outcome = RR_RETURNED;
+	if (had_oom()) {
+		outcome = RR_BAILED;
+	}
+	if (EG(exception)) {
+		if (zend_is_unwind_exit(EG(exception)) || zend_is_graceful_exit(EG(exception))) {
+			OBJ_RELEASE(EG(exception));
+			EG(exception) = NULL;
+			EG(opline_before_exception) = NULL;
+			outcome = outcome == RR_BAILED ? RR_BAILED : RR_EXITED;
+		} else if (outcome != RR_BAILED) {
+			outcome = RR_THREW;
+		}
+	}
+	return outcome;
+}
+
+/* Calls PHP. The result is owned by the caller, and undefined unless RR_RETURNED. */
+int rr_call(rr_callable *callable, uint32_t count, zval *arguments, zval *result)
+{
+	volatile int outcome = RR_RETURNED;
+	zend_execute_data *execute_data = EG(current_execute_data);
+	zend_vm_stack stack = EG(vm_stack);
+	zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
+
+	ZVAL_UNDEF(result);
+	zend_try {
+		callable->info.retval = result;
+		callable->info.params = arguments;
+		callable->info.param_count = count;
+		zend_call_function(&callable->info, &callable->cache);
+		outcome = settle();
+	} zend_catch {
+		outcome = RR_BAILED;
+		EG(current_execute_data) = execute_data;
+		EG(vm_stack) = stack;
+		EG(vm_stack_top) = top;
+		EG(vm_stack_end) = end;
+		CG(unclean_shutdown) = 0;
+		gc_protect(0);
+	} zend_end_try();
+	if (outcome != RR_RETURNED && !Z_ISUNDEF_P(result) && outcome != RR_BAILED) {
+		zval_ptr_dtor(result);
+		ZVAL_UNDEF(result);
+	}
+	return outcome;
+}
+
+/* The pending exception as text, its trace included; NULL when there is none. Owned by the caller. */
+zend_string *rr_exception_text(void)
+{
+	zend_string *text = NULL;
+	zend_object *pending = EG(exception);
+	if (!pending) {
+		return NULL;
+	}
+	GC_ADDREF(pending);
+	zend_clear_exception();
+	zend_try {
+		zval exception;
+		ZVAL_OBJ(&exception, pending);
+		text = zval_try_get_string(&exception);
+		if (EG(exception)) {
+			zend_clear_exception();
+		}
+	} zend_end_try();
+	EG(exception) = NULL;
+	if (!EG(exception)) {
+		zend_throw_exception_internal(pending);
+	} else {
+		OBJ_RELEASE(pending);
+	}
+	return text;
+}
+
+/* Ends the pending exception: the app's exception handler gets it, else the error log. False: PHP is broken. */
+bool rr_report_exception(void)
+{
+	volatile bool sound = true;
+	if (!EG(exception)) {
+		return true;
+	}
+	zend_try {
+		if (Z_TYPE(EG(user_exception_handler)) != IS_UNDEF) {
+			zend_user_exception_handler();
+		}
+		if (EG(exception)) {
+			if (zend_is_unwind_exit(EG(exception)) || zend_is_graceful_exit(EG(exception))) {
+				OBJ_RELEASE(EG(exception));
+				EG(exception) = NULL;
+			} else {
+				zend_object *pending = EG(exception);
+				GC_ADDREF(pending);
+				zend_clear_exception();
+				/* E_DONT_BAIL: it is a fatal error to the log and to nobody else. */
+				(void) zend_exception_error(pending, E_ERROR | E_DONT_BAIL);
+			}
+		}
+	} zend_catch {
+		sound = false;
+	} zend_end_try();
+	EG(exception) = NULL;
+	return sound && !had_oom();
+}
+
+/* The message of the last error, for a debug page; NULL when there is none. */
+zend_string *rr_last_error(void)
+{
+	return PG(last_error_message);
+}
+
+/* Shutdown functions and leftovers of one request. False: this process must end. */
+bool rr_end_request(bool broken)
+{
+	volatile bool sound = !broken;
+	if (BG(user_shutdown_function_names)) {
+		clear_oom();
+		zend_try {
+			php_call_shutdown_functions();
+		} zend_catch {
+			sound = false;
+		} zend_end_try();
+		if (settle() == RR_THREW) {
+			sound = rr_report_exception() && sound;
+		}
+		zend_try {
+			php_free_shutdown_functions();
+		} zend_end_try();
+	}
+	if (php_output_get_level() > worker_output_level) {
+		zend_try {
+			while (php_output_get_level() > worker_output_level && php_output_end() == SUCCESS);
+		} zend_catch {
+			sound = false;
+		} zend_end_try();
+		if (settle() == RR_THREW) {
+			sound = rr_report_exception() && sound;
+		}
+	}
+	if (had_oom()) {
+		sound = false;
+		clear_oom();
+	}
+	EG(exit_status) = 0;
+	PG(connection_status) = PHP_CONNECTION_NORMAL;
+	if (PG(last_error_message)) {
+		zend_string_release(PG(last_error_message));
+		PG(last_error_message) = NULL;
+		if (PG(last_error_file)) {
+			zend_string_release(PG(last_error_file));
+			PG(last_error_file) = NULL;
+		}
+	}
+	return sound;
+}
+
+/* What the worker's start registered, at its end. */
+void rr_worker_stops(void)
+{
+	BG(user_shutdown_function_names) = worker_shutdown_functions;
+	worker_shutdown_functions = NULL;
+	zend_try {
+		php_call_shutdown_functions();
+	} zend_end_try();
+	if (settle() == RR_THREW) {
+		rr_report_exception();
+	}
+	zend_try {
+		php_output_end_all();
+	} zend_end_try();
+}
+
+/* Runs a function in the outermost frame of a process: no bailout may jump into an inherited one. */
+bool rr_guarded(void (*run)(void *), void *context)
+{
+	volatile bool sound = true;
+	JMP_BUF *inherited = EG(bailout);
+	EG(bailout) = NULL;
+	zend_try {
+		run(context);
+	} zend_catch {
+		sound = false;
+	} zend_end_try();
+	EG(bailout) = inherited;
+	return sound;
+}
+
+/* -- values ----------------------------------------------------------------------------------------------------- */
+
+/* Parses a query string as parse_str() does, into a new array. */
+void rr_parse_query(const char *query, size_t length, zval *result)
+{
+	char *copy = estrndup(query, length);
+	array_init(result);
+	/* Takes the copy over. */
+	sapi_module.treat_data(PARSE_STRING, copy, result);
+}
+
+static bool give_chunk(zval *value, rr_chunk_fn give, void *context)
+{
+	bool more = true;
+	ZVAL_DEREF(value);
+	if (Z_TYPE_P(value) == IS_STRING) {
+		more = give(context, Z_STRVAL_P(value), Z_STRLEN_P(value));
+	} else {
+		zend_string *text = zval_try_get_string(value);
+		if (!text) {
+			return false;
+		}
+		more = give(context, ZSTR_VAL(text), ZSTR_LEN(text));
+		zend_string_release(text);
+	}
+	return more && !EG(exception);
+}
+
+static void iterate(zval *iterable, rr_chunk_fn give, void *context)
+{
+	if (Z_TYPE_P(iterable) == IS_ARRAY) {
+		zval *value;
+		ZEND_HASH_FOREACH_VAL(Z_ARRVAL_P(iterable), value) {
+			if (!give_chunk(value, give, context)) {
+				break;
+			}
+		} ZEND_HASH_FOREACH_END();
+		return;
+	}
+	zend_class_entry *ce = Z_OBJCE_P(iterable);
+	zend_object_iterator *iterator = ce->get_iterator(ce, iterable, 0);
+	if (!iterator || EG(exception)) {
+		return;
+	}
+	if (iterator->funcs->rewind) {
+		iterator->funcs->rewind(iterator);
+	}
+	while (!EG(exception) && iterator->funcs->valid(iterator) == SUCCESS && !EG(exception)) {
+		zval *value = iterator->funcs->get_current_data(iterator);
+		if (EG(exception) || !value || !give_chunk(value, give, context)) {
+			break;
+		}
+		iterator->funcs->move_forward(iterator);
+	}
+	zend_iterator_dtor(iterator);
+}
+
+/* Gives every value of an array or Traversable as text. */
+int rr_each_chunk(zval *iterable, rr_chunk_fn give, void *context)
+{
+	volatile int outcome = RR_RETURNED;
+	zend_execute_data *execute_data = EG(current_execute_data);
+	zend_vm_stack stack = EG(vm_stack);
+	zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
+	zend_try {
+		iterate(iterable, give, context);
+		outcome = settle();
+	} zend_catch {
+		outcome = RR_BAILED;
+		EG(current_execute_data) = execute_data;
+		EG(vm_stack) = stack;
+		EG(vm_stack_top) = top;
+		EG(vm_stack_end) = end;
+		CG(unclean_shutdown) = 0;
+		gc_protect(0);
+	} zend_end_try();
+	return outcome;
+}

@@ -1,0 +1,94 @@
+//! The whole of the settings: which sections there are at the top, and the tree they came from.
+
+use crate::decode::{Decoder, Kind};
+use crate::error::{ConfigError, Warning};
+use crate::kinds::{Maybe, Nested};
+use crate::node::Node;
+use crate::sections::endure::Endure;
+use crate::sections::http::Http;
+use crate::sections::logs::Logs;
+use crate::sections::server::Server;
+
+/// All settings, decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The workers' command and environment.
+    pub server: Server,
+    /// The HTTP server; `None` when there is no section, which turns it off (CFG-14).
+    pub http: Option<Http>,
+    /// The log.
+    pub logs: Logs,
+    /// Start and stop.
+    pub endure: Endure,
+    /// The whole merged tree, with the sections of plugins that decode their own.
+    pub raw: Node,
+}
+
+/// What RoadRunner serves and this version does not.
+const UNSERVED: &[&str] = &[
+    "rpc",
+    "kv",
+    "jobs",
+    "metrics",
+    "status",
+    "grpc",
+    "tcp",
+    "centrifuge",
+    "temporal",
+    "service",
+    "fileserver",
+    "otel",
+    "amqp",
+    "redis",
+    "boltdb",
+    "memcached",
+    "memory",
+    "sqs",
+    "nats",
+    "nsq",
+    "kafka",
+    "beanstalk",
+    "google_pub_sub",
+    "lock",
+    "reload",
+    "websockets",
+    "broadcast",
+    "app",
+    "envfile",
+];
+
+const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure"];
+
+impl Config {
+    /// Decodes the merged tree. All faults are reported at once.
+    pub(crate) fn decode(raw: Node, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
+        let mut decoder = Decoder::default();
+        let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
+        let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
+        let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
+        let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
+        if let Some(map) = raw.as_map() {
+            decoder.unknown_keys(map, "", KNOWN, UNSERVED);
+        }
+        // As the user reads them: down the file.
+        decoder.faults.sort_by_key(|fault| fault.at.line);
+        decoder.warnings.sort_by_key(|warning| warning.at.line);
+        warnings.append(&mut decoder.warnings);
+        let mut faults = decoder.faults.into_iter();
+        match faults.next() {
+            Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
+            None => Ok(Self { server, http, logs, endure, raw }),
+        }
+    }
+
+    /// The whole merged tree as JSON, as `rpc.Config` gives it (CFG-17).
+    pub fn to_json(&self) -> String {
+        self.raw.to_json()
+    }
+}
+
+fn section<T>(raw: &Node, key: &str, kind: &impl Kind<T>, decoder: &mut Decoder) -> Option<T> {
+    // `http:` with nothing below is no section.
+    let node = raw.lookup(key).filter(|node| !node.is_null())?;
+    kind.read(node, key, decoder)
+}

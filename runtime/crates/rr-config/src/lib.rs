@@ -1,0 +1,52 @@
+//! RoadRunner's `.rr.yaml` as typed sections, with faults that name file, line and key.
+//!
+//! Owns everything between a text and a [`Config`]: parsing, environment variables, overrides, includes,
+//! weak typing, defaults, limits, warnings about unknown keys, and the reference of all keys. It must not
+//! know what is done with a setting, nor start, open or resolve anything. Row ids (CFG-04, …) are those of
+//! the RoadRunner reference.
+//!
+//! Where to start reading: [`Loader::load`] has the order of the steps, `decode.rs` the `section!` table,
+//! and `sections/` one table per section.
+#![forbid(unsafe_code)]
+
+mod config;
+mod decode;
+mod error;
+mod expand;
+mod include;
+mod kinds;
+mod load;
+mod node;
+mod overrides;
+mod reference;
+mod scalar;
+mod sections;
+mod suggest;
+mod units;
+mod version;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use error::{ConfigError, Position, Step, Warning};
+pub use load::{Loaded, Loader};
+pub use node::{MAX_DEPTH, Map, Node, Value};
+pub use overrides::SOURCE as OVERRIDE_SOURCE;
+pub use reference::reference;
+pub use sections::endure::Endure;
+pub use sections::http::Http;
+pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
+pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
+pub use sections::server::{OnInit, Server};
+pub use yaml::{MAX_SIZE, parse};
+
+/// Loads anything without touching files or the environment; must not panic, whatever the bytes are.
+pub fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let loaded = Loader::new().text("fuzz", &text).env(&|_| None).without_files().load();
+    if let Ok(loaded) = loaded {
+        _ = loaded.config.to_json();
+    }
+}

@@ -1,0 +1,32 @@
+//! The reference of all keys as Markdown, made from the same tables that decode them.
+
+use std::fmt::Write as _;
+
+use crate::decode::{Row, Section};
+use crate::sections::{endure::Endure, http::Http, logs::Logs, server::Server};
+
+/// Every key this version serves, as Markdown tables for `docs/config.md`.
+pub fn reference() -> String {
+    let mut out = String::new();
+    table::<Server>(&mut out, "server");
+    table::<Http>(&mut out, "http");
+    table::<Logs>(&mut out, "logs");
+    table::<Endure>(&mut out, "endure");
+    out
+}
+
+fn table<S: Section>(out: &mut String, name: &str) {
+    let mut rows = Vec::new();
+    S::rows(name, &mut rows);
+    // Writing to a String cannot fail.
+    _ = write!(out, "## {name}\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
+    for Row { key, kind, default, meaning } in rows {
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        _ = writeln!(out, "| `{key}` | {} | {} | {} |", cell(&kind), cell(&default), cell(&meaning));
+    }
+    out.push('\n');
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}

@@ -1,0 +1,96 @@
+//! `http`: the listener, its limits, and its pool.
+
+use std::time::Duration;
+
+use super::pool::Pool;
+use crate::decode::{Decoder, Kind, section};
+use crate::kinds::{Flag, Names, Nested, Number, Size, Status, Time};
+use crate::node::{Map, Node, Value};
+
+section! {
+    /// The HTTP server.
+    Http {
+        /// Where to listen: `host:port`, `tcp://host:port` or `unix://file`; several as a list or with
+        /// commas.
+        address: Vec<String> = Vec::new() => Names;
+        /// Status of answers to requests that a worker failed; unset, each cause has its own.
+        internal_error_code: Option<u16> = None => Status;
+        /// Largest request body; a larger one is refused with 413.
+        max_request_size: u64 = 1000 << 20 => REQUEST;
+        /// Hands bodies of forms to the worker as they are, unparsed.
+        raw_body: bool = false => Flag;
+        /// Logs every request with the fields of an access log.
+        access_logs: bool = false => Flag;
+        /// Middleware in the order in which requests pass it.
+        middleware: Vec<String> = Vec::new() => Names;
+        /// Networks of proxies whose word about the client's address counts.
+        trusted_subnets: Vec<String> = Vec::new() => Names;
+        /// The workers.
+        pool: Pool = Pool::default() => Nested;
+        /// Ours: how long a client may take to send a request's head.
+        header_timeout: Duration = Duration::from_secs(30) => Time::POSITIVE;
+        /// Ours: how long a connection may stay without a request.
+        idle_timeout: Duration = Duration::from_secs(75) => Time::POSITIVE;
+        /// Ours: longest silence of a client inside a body.
+        read_timeout: Duration = Duration::from_secs(60) => Time::POSITIVE;
+        /// Ours: longest time a client may accept nothing of an answer.
+        write_timeout: Duration = Duration::from_secs(60) => Time::POSITIVE;
+        /// Ours: largest head of a request, from 8KB to 16MB.
+        max_header_size: usize = 64 << 10 => HEADER;
+        /// Ours: most header fields of a request.
+        max_headers: usize = 100 => Number::within(1, 10_000).or_default();
+        /// Ours: most connections at a time; 0 is no limit.
+        max_connections: usize = 0 => Number::ANY;
+        /// Ours: lets another server listen on the same address, as RoadRunner does.
+        reuse_port: bool = false => Flag;
+        /// Ours: connections that may wait to be accepted.
+        backlog: u32 = 1024 => Number::within(1, i32::MAX as u64).or_default();
+        /// Ours: permissions of a unix socket, in octal.
+        socket_mode: u32 = 0o660 => Mode;
+    }
+    unserved "ssl", "http2", "http3", "fcgi", "static", "headers", "uploads", "cors", "trusted_headers",
+        "cache", "new_relic", "gzip", "sendfile", "otel";
+    finish needs_address;
+}
+
+const REQUEST: Size = Size { unit: 1 << 20, min: 1, max: u64::MAX, zero_default: true };
+const HEADER: Size = Size { unit: 1, min: 8 << 10, max: 16 << 20, zero_default: true };
+
+fn needs_address(section: &mut Http, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {
+    let key = format!("{path}.address");
+    let written = map.get("address").filter(|node| !node.is_null());
+    let at = written.map_or(&node.at, |node| &node.at);
+    for address in &section.address {
+        if !address.contains(':') {
+            let message =
+                format!("malformed http server address {address:?}; write host:port or unix://file");
+            decoder.wrong::<()>(at, &key, message);
+        }
+    }
+    if section.address.is_empty() && !decoder.is_wrong(&key) {
+        let message = "is missing, so there is nothing to listen on; write e.g. \"127.0.0.1:8080\"";
+        decoder.wrong::<()>(at, &key, message);
+    }
+}
+
+/// File permissions: `"0660"` or `0660`, both of which are octal.
+struct Mode;
+
+impl Kind<u32> for Mode {
+    fn name(&self) -> String {
+        "octal number".into()
+    }
+    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<u32> {
+        let mode = match &node.value {
+            // YAML has read a leading 0 or 0o as octal already.
+            Value::Int(mode) => u32::try_from(*mode).ok(),
+            Value::Str(text) => u32::from_str_radix(text.trim().trim_start_matches("0o"), 8).ok(),
+            _ => None,
+        };
+        let fits = mode.filter(|mode| *mode <= 0o777);
+        fits.or_else(|| decoder.expected(node, path, "permissions in octal such as \"0660\""))
+    }
+    fn show(&self, value: &u32) -> String {
+        format!("\"{value:04o}\"")
+    }
+}

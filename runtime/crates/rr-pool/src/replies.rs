@@ -1,0 +1,181 @@
+//! What workers write: checked here, once, before anything believes it.
+
+use crate::core::Core;
+use crate::unit::{REPLY_FRAMES, ReplyFrame};
+use crate::{ExecError, State};
+use bytes::Bytes;
+use rr_channel::{Channel, Frame, Lane};
+use rr_wire::rpc::Call;
+use rr_wire::{Bits, Flags};
+use std::time::Instant;
+
+/// Calls a worker can make in one look before the others get theirs.
+const CALLS_AT_ONCE: usize = 64;
+
+/// A call on the call lane.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub slot: usize,
+    pub worker: u64,
+    pub generation: u32,
+    pub pid: u32,
+    /// Sequences and numbers of the units it can speak of.
+    pub units: Vec<(u32, u64)>,
+    pub sequence: u32,
+    pub method: String,
+    pub body: Vec<u8>,
+}
+
+/// What a look at a worker's rings has brought.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub calls: Vec<Asked>,
+    /// The worker said hello.
+    pub ready: bool,
+    /// It was condemned, or leaves.
+    pub capacity_changed: bool,
+    /// There are calls left.
+    pub again: bool,
+}
+
+impl Core {
+    /// Takes what the worker in `slot` has published.
+    pub(crate) fn readable(&mut self, slot: usize, now: Instant) -> Seen {
+        let mut seen = Seen::default();
+        let Some(worker) = self.worker(slot) else { return seen };
+        if worker.state.get() == State::Dead {
+            return seen;
+        }
+        if let Some(held) = worker.held.iter().find(|held| held.body_open) {
+            held.unit.wake_writer();
+        }
+        if let Err(error) = self.take_frames(slot, now, &mut seen) {
+            self.condemn(slot, &ExecError::Protocol(error), now);
+            seen.capacity_changed = true;
+        }
+        // It was full and has room now.
+        if self.worker(slot).is_some_and(|worker| std::mem::take(&mut worker.full)) {
+            self.refill(slot, now);
+        }
+        seen
+    }
+
+    fn take_frames(&mut self, slot: usize, now: Instant, seen: &mut Seen) -> Result<(), String> {
+        let mut taken = false;
+        while let Some(worker) = self.worker(slot) {
+            if seen.calls.len() >= CALLS_AT_ONCE && !worker.gone {
+                seen.again = true;
+                break;
+            }
+            let Some(frame) = worker.channel.receive(Lane::Call).map_err(|error| error.to_string())? else {
+                break;
+            };
+            taken = true;
+            let call = Call::parse(&frame.header, &frame.payload).map_err(|error| error.to_string())?;
+            seen.calls.push(Asked {
+                slot,
+                worker: worker.id,
+                generation: worker.generation,
+                pid: worker.pid,
+                units: worker.held.iter().map(|held| (held.sequence, held.unit.id)).chain([worker.last]).collect(),
+                sequence: call.sequence,
+                method: call.method.to_owned(),
+                body: call.body.to_vec(),
+            });
+        }
+        while let Some(worker) = self.worker(slot) {
+            // Of a worker that is gone everything is taken: no more than its ring can come.
+            if let Some(front) = worker.held.front().filter(|front| front.cancelled.is_none() && !worker.gone)
+            {
+                let mut state = front.unit.state.lock();
+                if state.frames.len() >= REPLY_FRAMES {
+                    state.paused = true;
+                    break;
+                }
+            }
+            let Some(frame) = worker.channel.receive(Lane::Work).map_err(|error| error.to_string())? else {
+                break;
+            };
+            taken = true;
+            self.take_frame(slot, frame, now, seen)?;
+        }
+        if taken && let Some(worker) = self.worker(slot) {
+            worker.channel.freed();
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, slot: usize, frame: Frame, now: Instant, seen: &mut Seen) -> Result<(), String> {
+        let Some(worker) = self.worker(slot) else { return Ok(()) };
+        let flags = frame.header.flags;
+        if flags.has(Flags::CONTROL) {
+            let hello = format!("{{\"pid\":{}}}", worker.pid);
+            if worker.greeted || frame.payload != hello.as_bytes() {
+                return Err("a control frame out of place".to_owned());
+            }
+            worker.greeted = true;
+            if worker.state.get() != State::Booting {
+                return Ok(());
+            }
+            worker.advance(State::Ready, now);
+            worker.idle_since = now;
+            self.failures = 0;
+            self.not_before = None;
+            seen.ready = true;
+            self.refill(slot, now);
+            return Ok(());
+        }
+        let &[context, sequence, micros] = frame.header.options() else {
+            return Err(format!("a reply with {} options", frame.header.options().len()));
+        };
+        let Some(front) = worker.held.front_mut() else {
+            return Err(format!("a reply to unit {sequence}, which it was not given"));
+        };
+        if front.sequence != sequence {
+            return Err(format!("a reply to unit {sequence} instead of {}", front.sequence));
+        }
+        let context = context as usize;
+        if context > frame.payload.len() {
+            return Err(format!("a context of {context} bytes in a reply of {}", frame.payload.len()));
+        }
+        let more = frame.header.bits.has(Bits::STREAM);
+        if more && flags.has(Flags::ERROR) {
+            return Err("an error that goes on".to_owned());
+        }
+        front.streaming = more;
+        if front.cancelled.is_none() {
+            if flags.has(Flags::ERROR) {
+                front.unit.fail(ExecError::Soft(String::from_utf8_lossy(&frame.payload).into_owned()));
+            } else {
+                let mut payload = Bytes::from(frame.payload);
+                let head = payload.split_to(context);
+                front.unit.deliver(ReplyFrame { context: head, body: payload, more });
+            }
+        }
+        if more {
+            // WRK-09: exec_ttl counts per frame of a stream.
+            worker.front_since = now;
+        } else {
+            self.finish_front(slot, micros, now, seen);
+        }
+        Ok(())
+    }
+
+    fn finish_front(&mut self, slot: usize, micros: u32, now: Instant, seen: &mut Seen) {
+        let Some(worker) = self.worker(slot) else { return };
+        if let Some(held) = worker.held.pop_front() {
+            worker.last = (held.sequence, held.unit.id);
+        }
+        worker.front_changed(now);
+        worker.served += 1;
+        worker.measured(micros);
+        if worker.served >= worker.jobs || worker.over_memory || worker.state.get() == State::Draining {
+            self.drain(slot, now);
+            // Units it had started to read stay with it; those taken back go to others.
+            self.spread(now);
+            seen.capacity_changed = true;
+        } else {
+            self.refill(slot, now);
+        }
+    }
+}

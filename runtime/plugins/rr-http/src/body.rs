@@ -1,0 +1,215 @@
+//! Response bodies: one piece, or a stream of a worker's frames that is read as fast as the client takes it.
+
+use crate::io::{Activity, Phase};
+use crate::service::Client;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body::{Frame, SizeHint};
+use rr_pool::{ExecError, Exchange};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A response body.
+pub(crate) struct Body {
+    kind: Kind,
+    activity: Option<Arc<Activity>>,
+    log: Option<Box<Log>>,
+    /// The response to HEAD: hyper takes nothing of the body.
+    head: bool,
+}
+
+enum Kind {
+    Full(Bytes),
+    Stream { first: Bytes, exchange: Exchange },
+    Done,
+}
+
+impl Body {
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        Self { kind: Kind::Full(bytes), activity: None, log: None, head: false }
+    }
+
+    pub(crate) fn stream(first: Bytes, exchange: Exchange) -> Self {
+        Self { kind: Kind::Stream { first, exchange }, activity: None, log: None, head: false }
+    }
+
+    /// Ties the body to its connection: once it is dropped, the request is over.
+    pub(crate) fn attach(&mut self, activity: Arc<Activity>, log: Option<Box<Log>>, head: bool) {
+        self.activity = Some(activity);
+        self.log = log;
+        self.head = head;
+    }
+
+    fn sent(&mut self, bytes: &Bytes) {
+        if let Some(log) = &mut self.log {
+            log.written += bytes.len() as u64;
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = ExecError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ExecError>>> {
+        let this = self.get_mut();
+        loop {
+            let bytes = match &mut this.kind {
+                Kind::Done => return Poll::Ready(None),
+                Kind::Full(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    this.kind = Kind::Done;
+                    bytes
+                }
+                Kind::Stream { first, exchange } => {
+                    if first.is_empty() {
+                        match exchange.poll_frame(cx) {
+                            Poll::Pending => return Poll::Pending,
+                            Poll::Ready(None) => {
+                                this.kind = Kind::Done;
+                                continue;
+                            }
+                            Poll::Ready(Some(Err(error))) => {
+                                // The head is out: breaking the connection is how the client learns of it (HTTP-17).
+                                tracing::error!(target: "http", "a response was cut off: {error}");
+                                this.kind = Kind::Done;
+                                return Poll::Ready(Some(Err(error)));
+                            }
+                            Poll::Ready(Some(Ok(frame))) => {
+                                *first = frame.body;
+                                if !frame.more && first.is_empty() {
+                                    this.kind = Kind::Done;
+                                }
+                                continue;
+                            }
+                        }
+                    }
+                    std::mem::take(first)
+                }
+            };
+            if bytes.is_empty() {
+                continue;
+            }
+            this.sent(&bytes);
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Done => true,
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::Stream { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Done => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream { .. } => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(activity) = &self.activity {
+            activity.enter(Phase::Idle);
+        }
+        if let Some(mut log) = self.log.take() {
+            // hyper takes short bodies whole, without asking for frames.
+            if let (Kind::Full(bytes), false) = (&self.kind, self.head) {
+                log.written += bytes.len() as u64;
+            }
+            log.write();
+        }
+    }
+}
+
+/// What the request log says (HS-05). Written at info with `http.access_logs`, at debug otherwise: a line per
+/// request costs as much as a small request.
+pub(crate) struct Log {
+    method: String,
+    uri: String,
+    url: String,
+    remote: String,
+    started: Instant,
+    start: SystemTime,
+    read: u64,
+    written: u64,
+    status: u16,
+    access: Option<Access>,
+}
+
+struct Access {
+    query: String,
+    host: String,
+    user_agent: String,
+    referer: String,
+}
+
+impl Log {
+    pub(crate) fn begin<B: http_body::Body>(client: &Client, request: &Request<B>) -> Option<Box<Self>> {
+        let access = client.shared.config.access_logs;
+        let wanted = if access {
+            tracing::enabled!(target: "http", tracing::Level::INFO)
+        } else {
+            tracing::enabled!(target: "http", tracing::Level::DEBUG)
+        };
+        if !wanted {
+            return None;
+        }
+        let header = |name: &str| {
+            let value = request.headers().get(name);
+            value.map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let host = header("host");
+        Some(Box::new(Self {
+            method: request.method().to_string(),
+            uri: target.to_owned(),
+            url: format!("http://{host}{target}"),
+            remote: client.remote.clone(),
+            started: Instant::now(),
+            start: SystemTime::now(),
+            read: request.body().size_hint().exact().unwrap_or(0),
+            written: 0,
+            status: 0,
+            access: access.then(|| Access {
+                query: request.uri().query().unwrap_or_default().to_owned(),
+                host,
+                user_agent: header("user-agent"),
+                referer: header("referer"),
+            }),
+        }))
+    }
+
+    pub(crate) fn answered(mut self: Box<Self>, status: StatusCode) -> Box<Self> {
+        self.status = status.as_u16();
+        self
+    }
+
+    fn write(&self) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let start = self.start.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let (method, remote, uri, url) = (&*self.method, &*self.remote, &*self.uri, &*self.url);
+        match &self.access {
+            None => tracing::debug!(
+                target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,
+                read_bytes = self.read, write_bytes = self.written, start, elapsed, "http log"
+            ),
+            Some(access) => tracing::info!(
+                target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,
+                query = &*access.query, content_len = self.read, host = &*access.host,
+                user_agent = &*access.user_agent, referer = &*access.referer,
+                read_bytes = self.read, write_bytes = self.written, start, elapsed, "http access log"
+            ),
+        }
+    }
+}

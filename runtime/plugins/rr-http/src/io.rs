@@ -1,0 +1,157 @@
+//! A client's stream that knows how long it has been waiting for the client, so that the connection can end a
+//! client that sends or reads too slowly.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Between requests.
+    Idle,
+    /// A request head has begun.
+    Head,
+    /// A request is being answered.
+    Busy,
+}
+
+/// What the connection's watchdog looks at.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    start: Instant,
+    phase: AtomicU8,
+    /// Milliseconds after `start` when the phase began.
+    since: AtomicU64,
+    /// Milliseconds after `start`, plus one, since which a write has been waiting for the client; 0: none.
+    stalled: AtomicU64,
+}
+
+impl Activity {
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now(), phase: AtomicU8::new(0), since: AtomicU64::new(0), stalled: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.since.store(self.now(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            _ => Phase::Busy,
+        }
+    }
+
+    /// How long the phase has lasted.
+    pub(crate) fn lasted(&self) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(self.since.load(Ordering::Relaxed)))
+    }
+
+    /// How long a write has been waiting.
+    pub(crate) fn stalled(&self) -> Duration {
+        match self.stalled.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_millis(self.now().saturating_sub(since - 1)),
+        }
+    }
+
+    fn read_some(&self) {
+        if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+            self.enter(Phase::Head);
+        }
+    }
+
+    fn wrote(&self, pending: bool) {
+        let stalled = self.stalled.load(Ordering::Relaxed);
+        if pending && stalled == 0 {
+            self.stalled.store(self.now() + 1, Ordering::Relaxed);
+        } else if !pending && stalled != 0 {
+            self.stalled.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// The stream, for hyper behind `TokioIo`.
+#[derive(Debug)]
+pub(crate) struct ClientIo {
+    stream: Stream,
+    activity: Arc<Activity>,
+}
+
+impl ClientIo {
+    pub(crate) fn new(stream: Stream, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+}
+
+macro_rules! each {
+    ($this:expr, $stream:ident => $call:expr) => {
+        match &mut $this.stream {
+            Stream::Tcp($stream) => $call,
+            Stream::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(each!(this, stream => Pin::new(stream).poll_read(cx, buffer)))?;
+        if buffer.filled().len() > before {
+            this.activity.read_some();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = each!(this, stream => Pin::new(stream).poll_write(cx, bytes));
+        this.activity.wrote(result.is_pending());
+        result
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = each!(this, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        this.activity.wrote(result.is_pending());
+        result
+    }
+}

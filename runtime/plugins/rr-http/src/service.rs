@@ -1,0 +1,224 @@
+//! A request on its way to a worker: what is refused at once, what is waited for, what streams.
+
+use crate::body::{Body, Log};
+use crate::connection::Shared;
+use crate::io::{Activity, Phase};
+use crate::respond;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use rr_pool::{BodySender, Request as Work};
+use rr_wire::http::{RequestHead, encode_request};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One connection.
+pub(crate) struct Client {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) activity: Arc<Activity>,
+    /// The peer's address without a port (HTTP-05).
+    pub(crate) remote: String,
+}
+
+/// What stops a request before a worker sees it.
+enum Refusal {
+    Status(StatusCode, &'static str),
+    /// The client went away inside its body.
+    Gone,
+}
+
+pub(crate) async fn handle(client: Arc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    client.activity.enter(Phase::Busy);
+    let log = Log::begin(&client, &request);
+    let head = *request.method() == Method::HEAD;
+    let mut response = match run(&client, request).await {
+        Ok(response) => response,
+        Err(Refusal::Status(status, text)) => respond::plain(status, text),
+        Err(Refusal::Gone) => respond::plain(StatusCode::BAD_REQUEST, "the request body ended early"),
+    };
+    let status = response.status();
+    response.body_mut().attach(Arc::clone(&client.activity), log.map(|log| log.answered(status)), head);
+    Ok(response)
+}
+
+async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let config = &client.shared.config;
+    let pool = &client.shared.context.pool;
+    let (parts, mut body) = request.into_parts();
+    check(&parts, config.max_request_size)?;
+    let mut context = Vec::with_capacity(512);
+    encode(&mut context, &parts, &client.remote)
+        .map_err(|_| Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large"))?;
+    let room = pool.max_payload().checked_sub(context.len()).ok_or(Refusal::Status(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the request head does not fit http.pool.ring_size",
+    ))?;
+    let mut size = 0;
+    let inline = if body.is_end_stream() {
+        Inline { bytes: Bytes::new(), rest: None }
+    } else {
+        read_inline(&mut body, room, &mut size, config.max_request_size, config.read_timeout).await?
+    };
+    let more = inline.rest.is_some();
+    let exchange = match pool.submit(Work { context, body: inline.bytes, more }) {
+        Ok(exchange) => exchange,
+        Err(error) => return Ok(respond::failed(&error, client)),
+    };
+    if let Some(first) = inline.rest {
+        let pump = Pump { sender: exchange.body_sender(), size, client: Arc::clone(client) };
+        tokio::spawn(pump.run(first, body));
+    }
+    Ok(respond::wait(exchange, client).await)
+}
+
+/// What RFC 9112 wants refused, and what the config does.
+fn check(parts: &http::request::Parts, limit: u64) -> Result<(), Refusal> {
+    let bad = |text| Err(Refusal::Status(StatusCode::BAD_REQUEST, text));
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if parts.version == Version::HTTP_11 => return bad("the Host header is missing"),
+        (Some(_), Some(_)) => return bad("more than one Host header"),
+        _ => {}
+    }
+    if parts.method == Method::CONNECT {
+        return Err(Refusal::Status(StatusCode::NOT_IMPLEMENTED, "CONNECT is not served"));
+    }
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+fn too_large() -> Refusal {
+    Refusal::Status(StatusCode::PAYLOAD_TOO_LARGE, "the request body is larger than http.max_request_size")
+}
+
+fn encode(
+    into: &mut Vec<u8>,
+    parts: &http::request::Parts,
+    remote: &str,
+) -> Result<(), rr_wire::http::ContextError> {
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let authority = match parts.uri.authority() {
+        Some(authority) => authority.as_str().as_bytes(),
+        None => parts.headers.get(HOST).map_or(&b""[..], http::HeaderValue::as_bytes),
+    };
+    let head = RequestHead {
+        version: if parts.version == Version::HTTP_10 { 10 } else { 11 },
+        https: false,
+        method: parts.method.as_str().as_bytes(),
+        remote: remote.as_bytes(),
+        target: target.as_bytes(),
+        authority,
+    };
+    encode_request(into, &head, || pairs(&parts.headers))
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+}
+
+/// The part of a body that goes with the head.
+struct Inline {
+    bytes: Bytes,
+    /// What was read beyond it; the rest is still to come.
+    rest: Option<Bytes>,
+}
+
+/// Reads a body as far as it fits beside the head, so that a worker starts when it has all of a small request
+/// and does not wait for a slow client.
+async fn read_inline(
+    body: &mut Incoming,
+    room: usize,
+    size: &mut u64,
+    limit: u64,
+    patience: Duration,
+) -> Result<Inline, Refusal> {
+    let mut first = Bytes::new();
+    let mut several = BytesMut::new();
+    loop {
+        let Some(part) = next_part(body, size, limit, patience).await? else {
+            let bytes = if several.is_empty() { first } else { several.freeze() };
+            return Ok(Inline { bytes, rest: None });
+        };
+        let have = if several.is_empty() { first.len() } else { several.len() };
+        if have + part.len() > room {
+            let bytes = if several.is_empty() { first } else { several.freeze() };
+            return Ok(Inline { bytes, rest: Some(part) });
+        }
+        if first.is_empty() && several.is_empty() {
+            first = part;
+        } else {
+            if several.is_empty() {
+                several.extend_from_slice(&first);
+            }
+            several.extend_from_slice(&part);
+        }
+    }
+}
+
+async fn next_part(
+    body: &mut Incoming,
+    size: &mut u64,
+    limit: u64,
+    patience: Duration,
+) -> Result<Option<Bytes>, Refusal> {
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| {
+            Refusal::Status(StatusCode::REQUEST_TIMEOUT, "the request body did not come within http.read_timeout")
+        })?;
+        let Some(frame) = frame else { return Ok(None) };
+        // Trailers are not passed on.
+        if let Ok(part) = frame.map_err(|_| Refusal::Gone)?.into_data() {
+            *size += part.len() as u64;
+            if *size > limit {
+                return Err(too_large());
+            }
+            return Ok(Some(part));
+        }
+    }
+}
+
+/// Sends the rest of a body while the worker runs.
+struct Pump {
+    sender: BodySender,
+    size: u64,
+    client: Arc<Client>,
+}
+
+impl Pump {
+    async fn run(mut self, first: Bytes, mut body: Incoming) {
+        let (limit, patience) = {
+            let config = &self.client.shared.config;
+            (config.max_request_size, config.read_timeout)
+        };
+        if self.sender.send(first).await.is_err() {
+            return;
+        }
+        loop {
+            match next_part(&mut body, &mut self.size, limit, patience).await {
+                Ok(Some(part)) => {
+                    if self.sender.send(part).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => {
+                    let _ = self.sender.finish().await;
+                    return;
+                }
+                Err(refusal) => {
+                    if let Refusal::Status(status, text) = refusal {
+                        tracing::warn!(target: "http", status = status.as_u16(), "a request was cut off: {text}");
+                    }
+                    let _ = self.sender.abort().await;
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Makes the workers of one generation: forks of its zygote, or programs of their own where that cannot fork.
+
+use crate::obituaries::Obituaries;
+use crate::output::{self, Tail};
+use crate::reactor;
+use crate::zygote::{Command, Zygote};
+use parking_lot::Mutex;
+use rr_channel::AnyChannel;
+use rr_channel::shm::ShmChannel;
+use rr_os::process::Exit;
+use rr_pool::{BoxFuture, Ended, Pool, Process, Shard, Spawn, Spawned};
+use rr_process::worker::Descriptors;
+use rr_process::{Assignment, Start};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// What all generations of a pool share.
+pub(crate) struct Nursery {
+    pub(crate) pool: String,
+    pub(crate) ring: usize,
+    pub(crate) spin: Duration,
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) obituaries: Obituaries,
+    pub(crate) command: Command,
+    /// For the request id in a worker's output.
+    pub(crate) served_by: Mutex<Weak<Pool>>,
+}
+
+/// One generation.
+#[derive(Clone)]
+pub(crate) struct Generation {
+    pub(crate) zygote: Arc<Zygote>,
+    /// The zygote has threads: workers are programs of their own.
+    pub(crate) exec: bool,
+    pub(crate) nursery: Arc<Nursery>,
+}
+
+#[derive(Debug)]
+struct WorkerProcess {
+    pidfd: OwnedFd,
+    /// Ends the worker with the master.
+    _lifeline: OwnedFd,
+}
+
+impl Process for WorkerProcess {
+    fn kill(&self) {
+        // An error means that it has ended.
+        let _ = rr_os::process::kill(&self.pidfd, 9);
+    }
+}
+
+impl Spawn for Generation {
+    fn spawn(&self, worker: u64, slot: usize) -> BoxFuture<Result<Spawned, String>> {
+        let this = self.clone();
+        Box::pin(async move { this.make(worker, slot).await })
+    }
+
+    fn generation(&self) -> u32 {
+        self.zygote.generation()
+    }
+}
+
+impl Generation {
+    async fn make(self, worker: u64, slot: usize) -> Result<Spawned, String> {
+        let io = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let nursery = &self.nursery;
+        let (end, segment) = rr_shm::segment::create(nursery.ring).map_err(io("shared memory for a worker"))?;
+        let (lifeline, held) = rr_os::lifeline::pair().map_err(io("a pipe for a worker"))?;
+        let (reader, writer) = std::io::pipe().map_err(io("a pipe for a worker"))?;
+        let page = nursery.shard.page();
+        let descriptors = Descriptors {
+            segment,
+            shard: page.memory().try_clone_to_owned().map_err(io("a descriptor for a worker"))?,
+            doorbell: page.doorbell().try_clone_to_owned().map_err(io("a descriptor for a worker"))?,
+            lifeline: held,
+            output: writer.into(),
+        };
+        let spin_us = u64::try_from(nursery.spin.as_micros()).unwrap_or(0);
+        let start = Start { worker, pool: nursery.pool.clone(), slot, ring: nursery.ring, spin_us };
+        let (pid, pidfd) = if self.exec {
+            self.exec(start, &descriptors).map_err(io("starting PHP for a worker"))?
+        } else {
+            self.zygote.fork(start, &descriptors.borrow()).await?
+        };
+        drop(descriptors);
+        let watched = pidfd.try_clone().and_then(reactor::watch).map_err(io("a descriptor for a worker"))?;
+        let process = Arc::new(WorkerProcess { pidfd, _lifeline: lifeline });
+        let tail = Tail::default();
+        self.read_output(reader.into(), tail.clone(), pid, worker, slot);
+        let obituary = nursery.obituaries.expect(pid);
+        let ended = Box::pin(async move {
+            let _ = watched.readable().await;
+            let exit = obituary.read().await;
+            Ended { exit: describe(exit), last_words: tail.text() }
+        });
+        Ok(Spawned { pid, channel: AnyChannel::Shm(ShmChannel::new(end)), process, ended })
+    }
+
+    fn exec(&self, start: Start, descriptors: &Descriptors) -> io::Result<(u32, OwnedFd)> {
+        let command = &self.nursery.command;
+        let assignment = Assignment::new(self.zygote.generation(), command.user.clone(), Some(start));
+        let pid = command.spawn(&assignment, &descriptors.output, &descriptors.borrow())?;
+        Ok((pid, rr_os::process::pidfd(pid)?))
+    }
+
+    fn read_output(&self, pipe: OwnedFd, tail: Tail, pid: u32, worker: u64, slot: usize) {
+        let (pool, nursery) = (self.nursery.pool.clone(), Arc::clone(&self.nursery));
+        tokio::spawn(async move {
+            let log = |line: &str| {
+                let served_by = nursery.served_by.lock().upgrade();
+                let request = served_by.map_or(0, |pool| pool.unit_of(slot, worker));
+                tracing::info!(target: "server", pool, pid, worker, request, "{line}");
+            };
+            if let Err(error) = output::read(pipe, tail, log).await {
+                tracing::warn!(target: "server", pool, pid, worker, "a worker's output is lost: {error}");
+            }
+        });
+    }
+}
+
+fn describe(exit: Exit) -> String {
+    match exit {
+        Exit::Signal(9) => "killed by signal 9 (SIGKILL): by hand, or for want of memory".to_owned(),
+        other => other.to_string(),
+    }
+}

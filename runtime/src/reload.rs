@@ -1,0 +1,147 @@
+//! New generations: a fresh PHP with fresh code takes over, or everything stays as it is. Also the successor of a
+//! zygote that died.
+
+use crate::generation::{Generation, Nursery};
+use crate::settings;
+use crate::zygote::{self, Booted, Zygote};
+use rr_config::{Config, Http, Loader};
+use rr_pool::{Limits, Pool};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is served now.
+pub(crate) struct Current {
+    pub(crate) zygote: Arc<Zygote>,
+    pub(crate) config: Config,
+}
+
+/// Boots a generation.
+pub(crate) async fn boot(
+    nursery: &Arc<Nursery>,
+    number: u32,
+    patience: Duration,
+) -> Result<(Generation, Booted), String> {
+    let (zygote, booted) = zygote::boot(&nursery.command, number, patience, &nursery.obituaries).await?;
+    let exec = booted.threads > 1;
+    if exec {
+        tracing::warn!(
+            target: "server", threads = booted.threads,
+            "an extension has started threads in the booted app, so workers are not forked but started one by one, \
+             which is slower and shares no memory; the threads: {}",
+            thread_names(zygote.pid()),
+        );
+    }
+    Ok((Generation { zygote, exec, nursery: Arc::clone(nursery) }, booted))
+}
+
+fn thread_names(pid: u32) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.map(|name| name.trim().to_owned()).collect::<Vec<_>>().join(", ")
+}
+
+/// Replaces the app and its workers. Nothing changes when the new one does not boot.
+pub(crate) async fn reload(pool: &Arc<Pool>, nursery: &Arc<Nursery>, current: &mut Current) {
+    let number = current.zygote.generation() + 1;
+    tracing::info!(target: "server", generation = number, "reloading");
+    let _ = rr_os::notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", rr_os::notify::monotonic_usec()));
+    match replace(pool, nursery, current, number).await {
+        Ok(took) => {
+            let boot_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(target: "server", generation = number, boot_ms, "reloaded");
+        }
+        Err(error) => {
+            let kept = current.zygote.generation();
+            tracing::error!(target: "server", generation = number, kept, "the reload failed, the app goes on as it was: {error}");
+        }
+    }
+    let _ = rr_os::notify::notify("READY=1");
+}
+
+async fn replace(
+    pool: &Arc<Pool>,
+    nursery: &Arc<Nursery>,
+    current: &mut Current,
+    number: u32,
+) -> Result<Duration, String> {
+    let patience = current.config.http.as_ref().map_or(Duration::from_secs(60), |http| http.pool.allocate_timeout);
+    let (generation, booted) = boot(nursery, number, patience).await?;
+    let zygote = Arc::clone(&generation.zygote);
+    let config = match read_settings(&booted.settings) {
+        Ok(config) => config,
+        Err(error) => {
+            zygote.exit().await;
+            return Err(format!("its settings: {error}"));
+        }
+    };
+    let limits = limits(&config).unwrap_or_else(|| limits(&current.config).unwrap_or_default());
+    if let Err(error) = pool.roll(Arc::new(generation), limits).await {
+        zygote.exit().await;
+        return Err(error.to_string());
+    }
+    for key in needs_restart(&current.config, &config) {
+        tracing::warn!(target: "server", "{key} has changed; it takes effect at the next start of the server");
+    }
+    let old = std::mem::replace(&mut current.zygote, zygote);
+    current.config = config;
+    old.exit().await;
+    Ok(booted.took)
+}
+
+fn limits(config: &Config) -> Option<Limits> {
+    config.http.as_ref().map(|http| settings::limits(&http.pool))
+}
+
+fn read_settings(text: &str) -> Result<Config, String> {
+    let tree = rr_config::parse("Server::run()", text).map_err(|error| error.to_string())?;
+    Ok(Loader::new().tree(tree).load().map_err(|error| error.to_string())?.config)
+}
+
+/// Keys that a running server does not take over.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    let (Some(old_http), Some(new_http)) = (&old.http, &new.http) else { return keys };
+    if old_http.address != new_http.address {
+        keys.push("http.address");
+    }
+    let rest = |http: &Http| Http { address: Vec::new(), pool: rr_config::Pool::default(), ..http.clone() };
+    if rest(old_http) != rest(new_http) {
+        keys.push("http");
+    }
+    if (old_http.pool.ring_size, old_http.pool.spin) != (new_http.pool.ring_size, new_http.pool.spin) {
+        keys.push("http.pool.ring_size or http.pool.spin");
+    }
+    if old_http.pool.supervisor.watch_tick != new_http.pool.supervisor.watch_tick
+        || old_http.pool.supervisor.max_worker_memory != new_http.pool.supervisor.max_worker_memory
+    {
+        keys.push("http.pool.supervisor.watch_tick or max_worker_memory");
+    }
+    if old.server.user != new.server.user || old.server.group != new.server.group {
+        keys.push("server.user or server.group");
+    }
+    if old.logs != new.logs {
+        keys.push("logs");
+    }
+    keys
+}
+
+/// A zygote died: its workers go on, a new one of the same generation takes its place.
+pub(crate) async fn succeed(pool: &Arc<Pool>, nursery: &Arc<Nursery>, current: &mut Current) {
+    let number = current.zygote.generation();
+    tracing::warn!(target: "server", generation = number, pid = current.zygote.pid(), "the zygote died; its workers go on, starting another");
+    let mut delay = Duration::from_millis(100);
+    loop {
+        match boot(nursery, number, Duration::from_secs(60)).await {
+            Ok((generation, _)) => {
+                current.zygote = Arc::clone(&generation.zygote);
+                pool.set_spawner(Arc::new(generation));
+                return;
+            }
+            Err(error) => {
+                tracing::error!(target: "server", generation = number, "the zygote could not be replaced, trying again in {delay:?}: {error}");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+}

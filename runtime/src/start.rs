@@ -1,0 +1,286 @@
+//! The life of a master: bind, boot, fork, serve, drain.
+
+use crate::banner::Banner;
+use crate::calls::{Methods, Order};
+use crate::generation::Nursery;
+use crate::obituaries::Obituaries;
+use crate::plugins::Entry;
+use crate::reactor::Reactor;
+use crate::reload::{self, Current};
+use crate::zygote::Command;
+use crate::{logs, plugins, settings, signals, supervisor};
+use parking_lot::Mutex;
+use rr_config::{Config, Loaded};
+use rr_log::Guard;
+use rr_plugin::{Context, Drain};
+use rr_pool::{Pool, Shard};
+use rr_process::User;
+use std::ffi::CString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// What the PHP side knows and a server needs.
+#[derive(Debug)]
+pub struct Launch {
+    /// The settings.
+    pub loaded: Loaded,
+    /// The PHP binary.
+    pub binary: PathBuf,
+    /// The command line that starts this script again as a zygote, INI settings included.
+    pub args: Vec<CString>,
+    /// The environment for it.
+    pub env: Vec<CString>,
+    /// Where the script runs; a release symlink in it is followed anew at every reload.
+    pub cwd: CString,
+    /// `8.2.36 (opcache)`, for the banner.
+    pub php: String,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The log.
+    #[error("{0}")]
+    Log(#[from] rr_log::SinkError),
+    /// A setting that cannot be fulfilled.
+    #[error("{0}")]
+    Settings(String),
+    /// A call to the system.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The app does not boot.
+    #[error("the app could not be booted: {0}")]
+    Boot(String),
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
+    move |error| ServeError::System { what, error }
+}
+
+/// Serves until told to stop. Returns the exit code: 0 after a drain, 1 when a second signal forced the end.
+///
+/// # Errors
+/// The server did not start.
+pub fn serve(launch: Launch) -> Result<i32, ServeError> {
+    let config = &launch.loaded.config;
+    let log = rr_log::install(logs::settings(&config.logs))?;
+    for warning in &launch.loaded.warnings {
+        tracing::warn!(target: "config", "{warning}");
+    }
+    let descriptors = rr_os::process::raise_descriptor_limit();
+    tracing::debug!(target: "server", descriptors, "limit of open descriptors");
+    let user = user(config)?;
+    // Before anything is started, so that a taken port costs nothing.
+    let entries = plugins::enabled(config, rr_os::activation::sockets()).map_err(ServeError::Settings)?;
+    if entries.is_empty() {
+        let text = "there is nothing to serve: call Server::http() or give an http section with an address";
+        return Err(ServeError::Settings(text.to_owned()));
+    }
+    rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
+    let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
+    let reactor = Reactor::new(Arc::clone(&shard));
+    let runtime = reactor.runtime().map_err(system("the Tokio runtime"))?;
+    let command = Command { binary: launch.binary, args: launch.args, env: launch.env, cwd: launch.cwd, user };
+    let server = Server { config: launch.loaded.config, php: launch.php, shard, reactor, command };
+    let thread = std::thread::Builder::new()
+        .name("rr-shard-0".to_owned())
+        .spawn(move || {
+            let code = runtime.block_on(server.run(entries, &log));
+            // Tasks that read what a worker's child still holds open must not keep the server.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+            code
+        })
+        .map_err(system("the shard's thread"))?;
+    thread.join().unwrap_or_else(|_| Err(ServeError::Settings("the server's thread panicked; this is a bug".to_owned())))
+}
+
+fn user(config: &Config) -> Result<Option<User>, ServeError> {
+    let Some(name) = &config.server.user else {
+        return match &config.server.group {
+            None => Ok(None),
+            Some(_) => Err(ServeError::Settings("server.group: needs server.user beside it".to_owned())),
+        };
+    };
+    let identity = rr_os::user::lookup(name, config.server.group.as_deref())
+        .map_err(|error| ServeError::Settings(format!("server.user: {error}")))?;
+    match rr_os::user::current() {
+        0 => Ok(Some(identity.into())),
+        current if current == identity.uid => Ok(None),
+        _ => Err(ServeError::Settings(format!(
+            "server.user: only root can run workers as \"{name}\"; start the server as root or as that user"
+        ))),
+    }
+}
+
+struct Server {
+    config: Config,
+    php: String,
+    shard: Arc<Shard>,
+    reactor: Reactor,
+    command: Command,
+}
+
+impl Server {
+    async fn run(self, entries: Vec<Entry>, log: &Guard) -> Result<i32, ServeError> {
+        let (orders, mut inbox) = mpsc::unbounded_channel();
+        let obituaries = Obituaries::default();
+        signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
+        tokio::spawn(self.reactor.clone().run());
+        // One plugin until the others are there; each will have its pool.
+        let mut entries = entries;
+        let Some(Entry { plugin, pool: pool_config }) = entries.pop() else { return Ok(0) };
+        let limits = settings::limits(&pool_config);
+        let patience = pool_config.allocate_timeout;
+        let nursery = Arc::new(Nursery {
+            pool: plugin.name().to_owned(),
+            ring: pool_config.ring_size,
+            spin: pool_config.spin,
+            shard: Arc::clone(&self.shard),
+            obituaries,
+            command: self.command,
+            served_by: Mutex::new(Weak::new()),
+        });
+        let booting = reload::boot(&nursery, 1, patience);
+        let (generation, booted) = tokio::select! {
+            booted = booting => booted.map_err(ServeError::Boot)?,
+            _ = inbox.recv() => return Ok(1),
+        };
+        let zygote = Arc::clone(&generation.zygote);
+        let methods = Methods::new(orders);
+        let max_payload = rr_shm::frames::max_payload(pool_config.ring_size);
+        let workers = limits.num_workers;
+        let pool = Pool::new(
+            plugin.name(),
+            limits,
+            max_payload,
+            Arc::clone(&self.shard),
+            Arc::new(generation),
+            Arc::clone(&methods) as Arc<dyn rr_pool::Calls>,
+        );
+        *nursery.served_by.lock() = Arc::downgrade(&pool);
+        methods.serve(&pool);
+        tokio::spawn(Arc::clone(&pool).run_ticks());
+        let started = tokio::select! {
+            started = pool.start() => started.map_err(|error| ServeError::Boot(error.to_string())),
+            _ = inbox.recv() => Ok(()),
+        };
+        if let Err(error) = started {
+            pool.shutdown(Duration::ZERO).await;
+            zygote.exit().await;
+            return Err(error);
+        }
+        tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.supervisor.clone()));
+        let busy = Arc::clone(&pool);
+        tokio::spawn(self.reactor.clone().sweep(move || busy.is_busy()));
+        let addresses = plugin.addresses();
+        let (drain_now, drain) = Drain::channel();
+        let mut serving = tokio::spawn(plugin.serve(Context { pool: Arc::clone(&pool), drain }));
+        let pid = rr_os::process::id();
+        Banner { addresses, workers, php: self.php, pid, boot: booted.took, memory: booted.memory }.show();
+        let _ = rr_os::notify::notify(&format!("READY=1\nMAINPID={pid}\nSTATUS={workers} workers"));
+        spawn_watchdog(self.config.endure.watchdog_sec);
+        let grace = self.config.endure.grace_period;
+        let mut current = Current { zygote, config: self.config };
+        obey(&mut inbox, &pool, &nursery, &mut current).await;
+
+        tracing::info!(target: "server", grace_seconds = grace.as_secs(), "stopping: requests that run are finished first");
+        let _ = rr_os::notify::notify("STOPPING=1");
+        let _ = drain_now.send(true);
+        let deadline = Instant::now() + grace;
+        let drained = async {
+            let _ = tokio::time::timeout(grace, &mut serving).await;
+            pool.shutdown(deadline.saturating_duration_since(Instant::now())).await;
+            // Requests that the end of the pool has failed still get their answer.
+            if !serving.is_finished() {
+                let _ = tokio::time::timeout(Duration::from_secs(1), &mut serving).await;
+            }
+        };
+        let code = tokio::select! {
+            () = drained => 0,
+            () = second_stop(&mut inbox) => {
+                tracing::warn!(target: "server", "exit forced");
+                pool.kill_all();
+                1
+            }
+        };
+        current.zygote.exit().await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), current.zygote.gone()).await;
+        tracing::info!(target: "server", code, "stopped");
+        log.flush();
+        Ok(code)
+    }
+}
+
+/// What came in while something was done.
+#[derive(PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    Reload,
+    Stop,
+}
+
+/// Does what it is told until it is told to stop.
+async fn obey(
+    inbox: &mut mpsc::UnboundedReceiver<Order>,
+    pool: &Arc<Pool>,
+    nursery: &Arc<Nursery>,
+    current: &mut Current,
+) {
+    loop {
+        let zygote = Arc::clone(&current.zygote);
+        let mut meanwhile = tokio::select! {
+            order = inbox.recv() => match order {
+                None | Some(Order::Stop) => Meanwhile::Stop,
+                Some(Order::Reload) => Meanwhile::Reload,
+            },
+            () = zygote.gone() => during(inbox, reload::succeed(pool, nursery, current)).await,
+        };
+        while meanwhile == Meanwhile::Reload {
+            meanwhile = during(inbox, reload::reload(pool, nursery, current)).await;
+        }
+        if meanwhile == Meanwhile::Stop {
+            return;
+        }
+    }
+}
+
+/// Does `work`. A stop ends it early; reloads that come meanwhile are one reload after it.
+async fn during(inbox: &mut mpsc::UnboundedReceiver<Order>, work: impl Future<Output = ()>) -> Meanwhile {
+    let mut work = std::pin::pin!(work);
+    let mut meanwhile = Meanwhile::Nothing;
+    loop {
+        tokio::select! {
+            () = &mut work => return meanwhile,
+            order = inbox.recv() => match order {
+                None | Some(Order::Stop) => return Meanwhile::Stop,
+                Some(Order::Reload) => meanwhile = Meanwhile::Reload,
+            },
+        }
+    }
+}
+
+async fn second_stop(inbox: &mut mpsc::UnboundedReceiver<Order>) {
+    while !matches!(inbox.recv().await, Some(Order::Stop) | None) {}
+}
+
+/// CLI-06: tells the service manager that the server lives, at half the period it wants.
+fn spawn_watchdog(configured: u64) {
+    let period = rr_os::notify::watchdog_period()
+        .or_else(|| (configured > 0).then(|| Duration::from_millis(configured * 500)));
+    if let Some(period) = period {
+        tokio::spawn(async move {
+            loop {
+                let _ = rr_os::notify::notify("WATCHDOG=1");
+                tokio::time::sleep(period).await;
+            }
+        });
+    }
+}
