@@ -1,12 +1,11 @@
 //! The shard's reactor: looks at workers that have rung, and tells them when the thread sleeps. Workers ring only
 //! while the runtime is really parked, which its park hooks know best.
 
-use parking_lot::Mutex;
 use rr_pool::Shard;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::io::Ready;
@@ -15,7 +14,6 @@ use tokio::io::Ready;
 #[derive(Debug, Clone)]
 pub(crate) struct Reactor {
     shard: Arc<Shard>,
-    waker: Arc<Mutex<Option<Waker>>>,
 }
 
 /// Has Tokio watch a descriptor that it owns.
@@ -26,22 +24,20 @@ pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 
 impl Reactor {
     pub(crate) fn new(shard: Arc<Shard>) -> Self {
-        Self { shard, waker: Arc::default() }
+        Self { shard }
     }
 
     /// A runtime for the shard's thread, with the hooks in place.
     pub(crate) fn runtime(&self) -> io::Result<tokio::runtime::Runtime> {
-        let (parking, waking) = (self.clone(), Arc::clone(&self.shard));
+        let (parking, waking) = (Arc::clone(&self.shard), Arc::clone(&self.shard));
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("rr-blocking")
             .max_blocking_threads(4)
             .on_thread_park(move || {
-                if !parking.shard.page().sleep() {
+                if !parking.page().sleep() {
                     // Waking a task in this hook keeps the thread from parking.
-                    if let Some(waker) = &*parking.waker.lock() {
-                        waker.wake_by_ref();
-                    }
+                    parking.wake_reactor();
                 }
             })
             .on_thread_unpark(move || waking.page().awake())
@@ -52,7 +48,7 @@ impl Reactor {
     pub(crate) async fn run(self) -> io::Result<()> {
         let doorbell = watch(self.shard.page().doorbell().try_clone_to_owned()?)?;
         std::future::poll_fn(|cx| {
-            self.waker.lock().get_or_insert_with(|| cx.waker().clone());
+            self.shard.set_reactor(cx.waker());
             // Edge-triggered: the counter is never read.
             while let Poll::Ready(ready) = doorbell.poll_read_ready(cx) {
                 match ready {
@@ -61,6 +57,7 @@ impl Reactor {
                 }
             }
             self.shard.drain();
+            self.shard.flush();
             Poll::Pending
         })
         .await

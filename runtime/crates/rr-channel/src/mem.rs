@@ -2,6 +2,7 @@
 
 use crate::{Channel, ChannelError, Frame, Lane};
 use parking_lot::Mutex;
+use rr_shm::segment::MAX_UNITS;
 use rr_wire::Header;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,7 +16,8 @@ struct Shared {
     up: [VecDeque<Frame>; 2],
     master_waits: bool,
     ready: bool,
-    claims: HashMap<u32, bool>,
+    /// By `sequence % MAX_UNITS`, as in shared memory: the sequence, and whether it was started.
+    claims: HashMap<usize, (u32, bool)>,
     cancelled: HashSet<u32>,
     flushes: usize,
     closed: bool,
@@ -76,13 +78,14 @@ impl Channel for MemChannel {
     fn freed(&mut self) {}
 
     fn offer(&mut self, sequence: u32) {
-        self.0.lock().claims.insert(sequence, false);
+        self.0.lock().claims.insert(sequence as usize % MAX_UNITS, (sequence, false));
     }
 
     fn revoke(&mut self, sequence: u32) -> bool {
         let mut shared = self.0.lock();
-        let free = shared.claims.get(&sequence) == Some(&false);
-        free && shared.claims.remove(&sequence).is_some()
+        let slot = sequence as usize % MAX_UNITS;
+        let free = shared.claims.get(&slot) == Some(&(sequence, false));
+        free && shared.claims.remove(&slot).is_some()
     }
 
     fn cancel(&mut self, sequence: u32) {
@@ -113,8 +116,8 @@ impl MemWorker {
     /// Starts a unit; `false` when it was taken back.
     #[must_use]
     pub fn start(&self, sequence: u32) -> bool {
-        match self.0.lock().claims.get_mut(&sequence) {
-            Some(started) if !*started => {
+        match self.0.lock().claims.get_mut(&(sequence as usize % MAX_UNITS)) {
+            Some((own, started)) if *own == sequence && !*started => {
                 *started = true;
                 true
             }

@@ -4,6 +4,7 @@ use crate::pool::{Process, WorkerInfo};
 use crate::unit::{Place, Unit};
 use crate::{ExecError, Limits, State, StateCell};
 use rr_channel::{AnyChannel, Channel, Lane};
+use rr_shm::segment::MAX_UNITS;
 use rr_wire::{Bits, Flags, Header};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub(crate) struct Worker {
     pub gone: bool,
     pub in_idle: bool,
     pub in_fast: bool,
+    /// Was given something and not rung yet.
+    pub dirty: bool,
 }
 
 impl Worker {
@@ -104,6 +107,7 @@ impl Worker {
             gone: false,
             in_idle: false,
             in_fast: false,
+            dirty: false,
         }
     }
 
@@ -115,6 +119,13 @@ impl Worker {
     /// Whether another unit can be written behind those it has.
     pub(crate) fn has_room(&self, prefetch: usize) -> bool {
         let room = if self.is_fast() { 1 + prefetch } else { 1 };
+        // A claim word serves one sequence in MAX_UNITS; units taken back leave gaps, so that those held can span
+        // more numbers than there are of them.
+        let next = self.sequence.wrapping_add(1);
+        let span = |front: &Held| next.wrapping_sub(front.sequence) as usize;
+        if self.held.front().is_some_and(|front| span(front) >= MAX_UNITS - 1) {
+            return false;
+        }
         self.held.len() < room && self.held.back().is_none_or(|last| !last.body_open)
     }
 
@@ -167,6 +178,10 @@ pub(crate) struct Core {
     pub idle: Vec<usize>,
     /// Slots of fast workers with room; entries can be stale.
     pub fast: Vec<usize>,
+    /// Slots of workers that must be rung.
+    pub dirty: Vec<usize>,
+    /// The shard will do it.
+    pub deferred: bool,
     /// Units that wait; those cancelled stay until they come up.
     pub queue: VecDeque<Arc<Unit>>,
     /// Units that wait and are wanted.
@@ -194,6 +209,8 @@ impl Core {
             workers: Vec::new(),
             idle: Vec::new(),
             fast: Vec::new(),
+            dirty: Vec::new(),
+            deferred: false,
             queue: VecDeque::new(),
             waiting: 0,
             pending: 0,
@@ -338,6 +355,17 @@ impl Core {
         }
         if booting {
             self.boot_failed(error.to_string(), now);
+        }
+    }
+
+    /// Rings the workers that were given something.
+    pub(crate) fn flush(&mut self) {
+        self.deferred = false;
+        while let Some(slot) = self.dirty.pop() {
+            if let Some(worker) = self.worker(slot) {
+                worker.dirty = false;
+                worker.channel.flush();
+            }
         }
     }
 

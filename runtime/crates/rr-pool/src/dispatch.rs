@@ -91,8 +91,10 @@ impl Core {
             cancelled: None,
             streaming: false,
         });
-        worker.channel.flush();
         let (id, more) = (worker.id, worker.has_room(prefetch));
+        if !std::mem::replace(&mut worker.dirty, true) {
+            self.dirty.push(slot);
+        }
         {
             let mut state = unit.state.lock();
             state.place = Place::At { slot, worker: id, sequence };

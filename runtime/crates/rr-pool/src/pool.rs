@@ -4,11 +4,12 @@ use crate::core::{Core, Worker};
 use crate::replies::{Asked, Seen};
 use crate::unit::{BodyPart, Exchange, Place, Request, SendError, Unit};
 use crate::{ExecError, Limits, Readable, Shard, State};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rr_channel::{AnyChannel, Channel, Lane};
 use rr_wire::rpc::{Call, ONE_WAY};
 use rr_wire::{Bits, Flags, Header};
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -156,6 +157,42 @@ impl Readable for Pool {
     fn readable(&self, slot: usize) {
         self.look(slot);
     }
+
+    fn flush(&self) {
+        self.core.lock().flush();
+    }
+}
+
+/// The core, locked; when it is let go, workers that were given something are rung, soon.
+pub(crate) struct Locked<'a> {
+    core: MutexGuard<'a, Core>,
+    pool: &'a Pool,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Core {
+        &mut self.core
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        if self.core.dirty.is_empty() || self.core.deferred {
+            return;
+        }
+        self.core.deferred = self.pool.shard.defer(|| self.pool.arc());
+        if !self.core.deferred {
+            self.core.flush();
+        }
+    }
 }
 
 impl Pool {
@@ -185,6 +222,10 @@ impl Pool {
             changed: Notify::new(),
             this: this.clone(),
         })
+    }
+
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked { core: self.core.lock(), pool: self }
     }
 
     fn arc(&self) -> Arc<Self> {
@@ -221,7 +262,7 @@ impl Pool {
         let now = Instant::now();
         let id = self.next_unit.fetch_add(1, Ordering::Relaxed);
         let unit = Arc::new(Unit::new(id, now, request));
-        self.core.lock().submit(Arc::clone(&unit), now)?;
+        self.lock().submit(Arc::clone(&unit), now)?;
         self.wake_ticker();
         Ok(Exchange { pool: self.arc(), unit })
     }
@@ -234,7 +275,7 @@ impl Pool {
     }
 
     pub(crate) fn cancel(&self, unit: &Arc<Unit>) {
-        self.core.lock().cancel(unit, Instant::now());
+        self.lock().cancel(unit, Instant::now());
     }
 
     pub(crate) fn poll_send(
@@ -244,7 +285,7 @@ impl Pool {
         bytes: &[u8],
         part: BodyPart,
     ) -> Poll<Result<(), SendError>> {
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         let place = {
             let mut state = unit.state.lock();
             state.writer = Some(cx.waker().clone());
@@ -288,7 +329,7 @@ impl Pool {
     /// Takes what the worker in `slot` has published.
     pub(crate) fn look(&self, slot: usize) {
         let seen = {
-            let mut core = self.core.lock();
+            let mut core = self.lock();
             let seen = core.readable(slot, Instant::now());
             if seen.ready {
                 core.retire_outdated(Instant::now());
@@ -340,7 +381,7 @@ impl Pool {
         let call = Call { sequence: asked.sequence, method: &asked.method, body, failed };
         let flags = if failed { Flags::RAW.with(Flags::ERROR) } else { Flags::RAW };
         let header = Header::new(flags, Bits::default(), &call.options(), 0);
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         let Some(worker) = core.worker(asked.slot).filter(|worker| worker.id == asked.worker) else { return };
         match worker.channel.send(Lane::Call, header, [asked.method.as_bytes(), body]) {
             Ok(true) => worker.channel.flush(),
@@ -386,7 +427,7 @@ impl Pool {
     fn not_spawned(&self, slot: usize, error: String) {
         tracing::error!(target: "server", pool = &*self.name, "a worker could not be started: {error}");
         self.shard.release(slot);
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         core.pending -= 1;
         core.boot_failed(error, Instant::now());
         self.changed.notify_waiters();
@@ -397,7 +438,7 @@ impl Pool {
     async fn run_worker(self: Arc<Self>, id: u64, slot: usize, generation: u32, spawned: Spawned) {
         let parts = (spawned.pid, spawned.channel, spawned.process);
         {
-            let mut core = self.core.lock();
+            let mut core = self.lock();
             core.pending -= 1;
             let worker = Worker::new(id, slot, generation, parts, Instant::now());
             core.join(worker);
@@ -410,7 +451,7 @@ impl Pool {
         self.look(slot);
         let ended = spawned.ended.await;
         // What it said last counts: a fatal error answers first and ends then.
-        if let Some(worker) = self.core.lock().worker(slot) {
+        if let Some(worker) = self.lock().worker(slot) {
             worker.gone = true;
         }
         self.look(slot);
@@ -419,7 +460,7 @@ impl Pool {
 
     fn ended(&self, slot: usize, ended: &Ended) {
         let now = Instant::now();
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         let Some(worker) = core.worker(slot) else { return };
         let (id, pid, greeted, served) = (worker.id, worker.pid, worker.greeted, worker.served);
         let (verdict, told) = (worker.verdict.clone(), worker.stop_sent);
@@ -450,7 +491,9 @@ impl Pool {
 
     /// Enforces what is due and says when to look again. [`Pool::run_ticks`] calls it.
     pub fn tick(&self, now: Instant) -> Option<Duration> {
-        let mut core = self.core.lock();
+        // Whoever has answered is not late.
+        self.shard.drain();
+        let mut core = self.lock();
         let next = core.tick(now);
         self.reconcile(&mut core, now);
         next
@@ -475,7 +518,7 @@ impl Pool {
 
     /// The supervisor's round.
     pub fn supervise(&self) {
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         let now = Instant::now();
         core.supervise(now);
         self.reconcile(&mut core, now);
@@ -485,7 +528,7 @@ impl Pool {
 
     /// Replaces workers that use too much memory (by number).
     pub fn over_memory(&self, ids: &[u64]) {
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         let now = Instant::now();
         core.over_memory(ids, now);
         self.reconcile(&mut core, now);
@@ -496,13 +539,13 @@ impl Pool {
     /// The workers.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerInfo> {
-        self.core.lock().info(Instant::now())
+        self.lock().info(Instant::now())
     }
 
     /// The unit that worker `id` in `slot` runs now; 0 without one.
     #[must_use]
     pub fn unit_of(&self, slot: usize, id: u64) -> u64 {
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         let worker = core.worker(slot).filter(|worker| worker.id == id);
         worker.and_then(|worker| worker.held.front()).map_or(0, |held| held.unit.id)
     }
@@ -510,7 +553,7 @@ impl Pool {
     /// Whether a worker has a unit, or one waits.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        let core = self.core.lock();
+        let core = self.lock();
         core.waiting > 0
             || core.count(|worker| !worker.held.is_empty() || worker.state.get() != State::Ready) > 0
     }
@@ -518,7 +561,7 @@ impl Pool {
     /// Units that wait for a worker.
     #[must_use]
     pub fn queue_len(&self) -> usize {
-        self.core.lock().waiting
+        self.lock().waiting
     }
 
     /// Makes the workers and waits until all are ready.
@@ -526,7 +569,7 @@ impl Pool {
     /// # Errors
     /// They die while booting, three times in a row.
     pub async fn start(&self) -> Result<(), StartError> {
-        self.reconcile(&mut self.core.lock(), Instant::now());
+        self.reconcile(&mut self.lock(), Instant::now());
         self.until(|core| {
             if core.closing {
                 return Some(Err(StartError::Stopped));
@@ -545,7 +588,7 @@ impl Pool {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(value) = look(&mut self.core.lock()) {
+            if let Some(value) = look(&mut self.lock()) {
                 return value;
             }
             changed.await;
@@ -560,7 +603,7 @@ impl Pool {
     pub async fn roll(&self, spawner: Arc<dyn Spawn>, limits: Limits) -> Result<(), StartError> {
         let generation = spawner.generation();
         {
-            let mut core = self.core.lock();
+            let mut core = self.lock();
             core.failures = 0;
             self.spawn_one(&mut core, Arc::clone(&spawner));
         }
@@ -582,7 +625,7 @@ impl Pool {
         })
         .await?;
         {
-            let mut core = self.core.lock();
+            let mut core = self.lock();
             core.generation = generation;
             core.limits = limits;
             core.limit_again(generation);
@@ -600,19 +643,19 @@ impl Pool {
     /// Replaces the maker of workers without replacing workers: its zygote died and has a successor.
     pub fn set_spawner(&self, spawner: Arc<dyn Spawn>) {
         *self.spawner.lock() = spawner;
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         core.not_before = None;
         self.reconcile(&mut core, Instant::now());
     }
 
     /// Stops: takes nothing new, finishes what is there for up to `grace`, then has all workers leave.
     pub async fn shutdown(&self, grace: Duration) {
-        self.core.lock().accepting = false;
+        self.lock().accepting = false;
         self.wake_ticker();
         let done = async {
             loop {
                 let busy = {
-                    let core = self.core.lock();
+                    let core = self.lock();
                     core.waiting + core.count(|worker| !worker.held.is_empty())
                 };
                 if busy == 0 {
@@ -623,7 +666,7 @@ impl Pool {
         };
         let _ = tokio::time::timeout(grace, done).await;
         let destroy = {
-            let mut core = self.core.lock();
+            let mut core = self.lock();
             core.closing = true;
             let now = Instant::now();
             for slot in 0..core.workers.len() {
@@ -650,7 +693,7 @@ impl Pool {
 
     /// Ends all workers at once.
     pub fn kill_all(&self) {
-        let mut core = self.core.lock();
+        let mut core = self.lock();
         core.accepting = false;
         core.closing = true;
         core.fail_queue(&ExecError::Stopped);

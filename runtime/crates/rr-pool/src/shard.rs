@@ -4,11 +4,15 @@ use parking_lot::Mutex;
 use rr_shm::shard::{MAX_SLOTS, ShardPage};
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// Who looks after a slot.
 pub trait Readable: Send + Sync {
     /// The worker in `slot` has published something, or may have.
     fn readable(&self, slot: usize);
+
+    /// Rings the workers that were given something since the last time.
+    fn flush(&self);
 }
 
 #[derive(Default)]
@@ -17,10 +21,19 @@ struct Slots {
     free: Vec<usize>,
 }
 
+/// Bells that are rung together: a worker that is woken once finds all that this turn of the runtime has for it.
+#[derive(Default)]
+struct Deferred {
+    /// Wakes the task that calls [`Shard::flush`]; without one, bells ring at once.
+    reactor: Option<Waker>,
+    owners: Vec<Arc<dyn Readable>>,
+}
+
 /// A shard.
 pub struct Shard {
     page: ShardPage,
     slots: Mutex<Slots>,
+    deferred: Mutex<Deferred>,
 }
 
 impl std::fmt::Debug for Shard {
@@ -35,7 +48,7 @@ impl Shard {
     /// # Errors
     /// Out of memory or descriptors.
     pub fn create() -> io::Result<Self> {
-        Ok(Self { page: ShardPage::create()?, slots: Mutex::default() })
+        Ok(Self { page: ShardPage::create()?, slots: Mutex::default(), deferred: Mutex::default() })
     }
 
     /// The page that workers map.
@@ -63,6 +76,33 @@ impl Shard {
         let mut slots = self.slots.lock();
         slots.owners[slot] = None;
         slots.free.push(slot);
+    }
+
+    /// Installs the task that flushes; it runs after the tasks that are ready when it is woken.
+    pub fn set_reactor(&self, waker: &Waker) {
+        self.deferred.lock().reactor.get_or_insert_with(|| waker.clone());
+    }
+
+    /// Wakes the reactor's task, if there is one.
+    pub fn wake_reactor(&self) {
+        if let Some(reactor) = &self.deferred.lock().reactor {
+            reactor.wake_by_ref();
+        }
+    }
+
+    /// Has `owner` flushed soon; `false` when there is nobody to do it.
+    pub(crate) fn defer(&self, owner: impl FnOnce() -> Arc<dyn Readable>) -> bool {
+        let mut deferred = self.deferred.lock();
+        let Some(reactor) = &deferred.reactor else { return false };
+        reactor.wake_by_ref();
+        deferred.owners.push(owner());
+        true
+    }
+
+    /// Rings what was put off.
+    pub fn flush(&self) {
+        let owners = std::mem::take(&mut self.deferred.lock().owners);
+        owners.iter().for_each(|owner| owner.flush());
     }
 
     /// Looks at every worker that has set its bit. Cheap when none has.

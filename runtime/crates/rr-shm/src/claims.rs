@@ -4,7 +4,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 /// Units a worker can hold: the one it runs and those queued behind it.
-pub const MAX_UNITS: usize = 16;
+pub const MAX_UNITS: usize = 64;
 
 const QUEUED: u64 = 0;
 const STARTED: u64 = 1;

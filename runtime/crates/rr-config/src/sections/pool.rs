@@ -37,7 +37,7 @@ section! {
         /// Ours: bytes of each ring between master and worker; a power of two from 4KB to 64MB.
         ring_size: usize = 256 << 10 => RING;
         /// Ours: requests a busy worker may hold beyond the one it runs.
-        prefetch: usize = 1 => Number::within(0, 8);
+        prefetch: usize = 8 => Number::within(0, 15);
         /// Ours: how long an idle side looks for work before it sleeps; 0 is off.
         spin: Duration = Duration::ZERO => Time::ANY;
     }
