@@ -45,7 +45,8 @@ pub fn rr_stub() -> PhpResult<String> {
     module.to_stub().map_err(|error| error.to_string().into())
 }
 
-/// The module.
+/// The module, as PHP asks for it.
+#[allow(missing_docs, reason = "the macro makes a function without one")]
 #[php_module]
 #[php(startup = startup)]
 pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {

@@ -6,7 +6,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::io::Ready;
 
@@ -61,15 +60,5 @@ impl Reactor {
             Poll::Pending
         })
         .await
-    }
-
-    /// Looks at every ring from time to time: the ready bits are hints that a broken worker can wipe.
-    pub(crate) async fn sweep(self, pools_busy: impl Fn() -> bool) {
-        loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            if pools_busy() {
-                self.shard.sweep();
-            }
-        }
     }
 }

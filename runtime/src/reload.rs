@@ -111,10 +111,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if (old_http.pool.ring_size, old_http.pool.spin) != (new_http.pool.ring_size, new_http.pool.spin) {
         keys.push("http.pool.ring_size or http.pool.spin");
     }
-    if old_http.pool.supervisor.watch_tick != new_http.pool.supervisor.watch_tick
-        || old_http.pool.supervisor.max_worker_memory != new_http.pool.supervisor.max_worker_memory
-    {
-        keys.push("http.pool.supervisor.watch_tick or max_worker_memory");
+    let watched = |http: &Http| (http.pool.supervisor.clone(), http.pool.dynamic_allocator.is_some());
+    if watched(old_http) != watched(new_http) {
+        keys.push("http.pool.supervisor");
     }
     if old.server.user != new.server.user || old.server.group != new.server.group {
         keys.push("server.user or server.group");

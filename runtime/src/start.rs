@@ -177,9 +177,7 @@ impl Server {
             zygote.exit().await;
             return Err(error);
         }
-        tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.supervisor.clone()));
-        let busy = Arc::clone(&pool);
-        tokio::spawn(self.reactor.clone().sweep(move || busy.is_busy()));
+        tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.clone()));
         let addresses = plugin.addresses();
         let (drain_now, drain) = Drain::channel();
         let mut serving = tokio::spawn(plugin.serve(Context { pool: Arc::clone(&pool), drain }));

@@ -1,12 +1,18 @@
 //! The supervisor's clock: a round of the pool, and the memory of its workers read off the runtime's thread.
 
-use rr_config::Supervisor;
 use rr_pool::{Pool, State};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs for as long as the pool lives.
-pub(crate) async fn run(pool: Arc<Pool>, config: Supervisor) {
+pub(crate) async fn run(pool: Arc<Pool>, config: rr_config::Pool) {
+    let dynamic = config.dynamic_allocator.is_some();
+    let config = config.supervisor;
+    let idle = config.ttl.is_zero() && config.idle_ttl.is_zero() && config.max_worker_memory == 0;
+    if idle && !dynamic {
+        // Nothing to watch: an idle server sleeps.
+        return;
+    }
     let period = config.watch_tick.max(Duration::from_millis(100));
     loop {
         tokio::time::sleep(period).await;

@@ -254,8 +254,8 @@ int rr_call(rr_callable *callable, uint32_t count, zval *arguments, zval *result
 /* The pending exception as text, its trace included; NULL when there is none. Owned by the caller. */
 zend_string *rr_exception_text(void)
 {
-	zend_string *text = NULL;
-	zend_object *pending = EG(exception);
+	zend_string *volatile text = NULL;
+	zend_object *volatile pending = EG(exception);
 	if (!pending) {
 		return NULL;
 	}
@@ -270,11 +270,7 @@ zend_string *rr_exception_text(void)
 		}
 	} zend_end_try();
 	EG(exception) = NULL;
-	if (!EG(exception)) {
-		zend_throw_exception_internal(pending);
-	} else {
-		OBJ_RELEASE(pending);
-	}
+	zend_throw_exception_internal(pending);
 	return text;
 }
 

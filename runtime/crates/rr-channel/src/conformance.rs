@@ -35,12 +35,12 @@ pub fn run<C: Channel, W: Worker>(make: impl Fn() -> (C, W)) {
 
 fn frames_arrive_whole_and_in_order<C: Channel, W: Worker>((mut channel, mut worker): (C, W)) {
     assert_eq!(channel.receive(Lane::Work), Ok(None));
-    let body = vec![7; channel.max_payload() - 3];
+    let body = vec![7; channel.max_payload(Lane::Work) - 3];
     assert_eq!(channel.send(Lane::Work, header(1), [b"ctx", &body]), Ok(true));
     channel.flush();
     let frame = worker.receive(Lane::Work).expect("a frame");
     assert_eq!((frame.header.options(), frame.header.bits), (&[3, 1][..], Bits::STREAM));
-    assert_eq!(frame.payload.len(), channel.max_payload());
+    assert_eq!(frame.payload.len(), channel.max_payload(Lane::Work));
     for sequence in 1..=2 {
         assert!(worker.send(Lane::Work, header(sequence), [b"ab", b"c"]));
     }
@@ -61,7 +61,7 @@ fn lanes_do_not_mix<C: Channel, W: Worker>((mut channel, mut worker): (C, W)) {
 }
 
 fn a_full_channel_says_so_and_becomes_ready_again<C: Channel, W: Worker>((mut channel, mut worker): (C, W)) {
-    let body = vec![7; channel.max_payload() / 2];
+    let body = vec![7; channel.max_payload(Lane::Work) / 2];
     let mut sent = 0;
     while channel.send(Lane::Work, header(sent), [b"abc", &body]).expect("sound") {
         sent += 1;

@@ -24,8 +24,8 @@ pub enum ChannelError {
 
 /// A channel.
 pub trait Channel: Send + std::fmt::Debug + 'static {
-    /// The largest payload of one frame on the work lane.
-    fn max_payload(&self) -> usize;
+    /// The largest payload of one frame on `lane`.
+    fn max_payload(&self, lane: Lane) -> usize;
 
     /// Writes a whole frame, or nothing and returns `false`; then the worker makes the channel ready again when
     /// there is room. The worker notices at the next [`Channel::flush`].
@@ -75,8 +75,8 @@ macro_rules! each {
 }
 
 impl Channel for AnyChannel {
-    fn max_payload(&self) -> usize {
-        each!(self, channel => channel.max_payload())
+    fn max_payload(&self, lane: Lane) -> usize {
+        each!(self, channel => channel.max_payload(lane))
     }
     fn send(&mut self, lane: Lane, header: Header, parts: [&[u8]; 2]) -> Result<bool, ChannelError> {
         each!(self, channel => channel.send(lane, header, parts))

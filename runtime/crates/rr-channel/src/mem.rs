@@ -49,7 +49,7 @@ fn put(queue: &mut VecDeque<Frame>, room: usize, mut header: Header, parts: [&[u
 }
 
 impl Channel for MemChannel {
-    fn max_payload(&self) -> usize {
+    fn max_payload(&self, _lane: Lane) -> usize {
         MAX_PAYLOAD
     }
 

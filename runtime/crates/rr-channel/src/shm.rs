@@ -17,8 +17,8 @@ impl ShmChannel {
 }
 
 impl Channel for ShmChannel {
-    fn max_payload(&self) -> usize {
-        self.0.max_payload(Lane::Work)
+    fn max_payload(&self, lane: Lane) -> usize {
+        self.0.max_payload(lane)
     }
 
     fn send(&mut self, lane: Lane, header: Header, parts: [&[u8]; 2]) -> Result<bool, ChannelError> {

@@ -180,6 +180,8 @@ pub(crate) struct Core {
     pub fast: Vec<usize>,
     /// Slots of workers that must be rung.
     pub dirty: Vec<usize>,
+    /// A unit was put behind another since the flag was cleared.
+    pub prefetched: bool,
     /// The shard will do it.
     pub deferred: bool,
     /// Units that wait; those cancelled stay until they come up.
@@ -210,6 +212,7 @@ impl Core {
             idle: Vec::new(),
             fast: Vec::new(),
             dirty: Vec::new(),
+            prefetched: false,
             deferred: false,
             queue: VecDeque::new(),
             waiting: 0,

@@ -91,7 +91,7 @@ impl Core {
             cancelled: None,
             streaming: false,
         });
-        let (id, more) = (worker.id, worker.has_room(prefetch));
+        let (id, more, behind) = (worker.id, worker.has_room(prefetch), worker.held.len() > 1);
         if !std::mem::replace(&mut worker.dirty, true) {
             self.dirty.push(slot);
         }
@@ -102,6 +102,7 @@ impl Core {
                 writer.wake();
             }
         }
+        self.prefetched |= behind;
         if more {
             self.list_fast(slot);
         }

@@ -130,6 +130,21 @@ pub enum StartError {
     Stopped,
 }
 
+/// How the ticker sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Awake,
+    /// Until its time comes; too long for units that wait behind others.
+    Long,
+    /// For a moment.
+    Short,
+    /// Until somebody has work.
+    Rests,
+}
+
+/// How often all rings are looked at while there is work: the ready bits are hints that a broken worker can wipe.
+const SWEEP: Duration = Duration::from_millis(500);
+
 /// A pool.
 pub struct Pool {
     name: Arc<str>,
@@ -140,8 +155,8 @@ pub struct Pool {
     max_payload: usize,
     next_worker: AtomicU64,
     next_unit: AtomicU64,
-    /// The ticker sleeps until somebody has work.
-    ticker_rests: Mutex<bool>,
+    /// How long the ticker sleeps, so that it is woken only when that is too long.
+    ticker: Mutex<Pace>,
     work: Notify,
     changed: Notify,
     this: std::sync::Weak<Pool>,
@@ -217,7 +232,7 @@ impl Pool {
             max_payload,
             next_worker: AtomicU64::new(1),
             next_unit: AtomicU64::new(1),
-            ticker_rests: Mutex::new(false),
+            ticker: Mutex::new(Pace::Awake),
             work: Notify::new(),
             changed: Notify::new(),
             this: this.clone(),
@@ -262,14 +277,24 @@ impl Pool {
         let now = Instant::now();
         let id = self.next_unit.fetch_add(1, Ordering::Relaxed);
         let unit = Arc::new(Unit::new(id, now, request));
-        self.lock().submit(Arc::clone(&unit), now)?;
-        self.wake_ticker();
+        let units_wait = {
+            let mut core = self.lock();
+            core.submit(Arc::clone(&unit), now)?;
+            std::mem::take(&mut core.prefetched)
+        };
+        self.hurry_ticker(units_wait);
         Ok(Exchange { pool: self.arc(), unit })
     }
 
     fn wake_ticker(&self) {
-        let mut rests = self.ticker_rests.lock();
-        if std::mem::take(&mut *rests) {
+        self.hurry_ticker(false);
+    }
+
+    /// Wakes the ticker if it sleeps for longer than what has come up allows.
+    fn hurry_ticker(&self, units_wait: bool) {
+        let mut pace = self.ticker.lock();
+        if *pace == Pace::Rests || units_wait && *pace == Pace::Long {
+            *pace = Pace::Awake;
             self.work.notify_one();
         }
     }
@@ -313,6 +338,8 @@ impl Pool {
             Ok(false) => Poll::Pending,
             Ok(true) => {
                 worker.channel.flush();
+                // A client that sends slowly does not use up its worker's time.
+                worker.front_since = Instant::now();
                 if let Some(front) = worker.held.front_mut() {
                     front.body_sent = true;
                     front.body_open &= part == BodyPart::More;
@@ -374,15 +401,21 @@ impl Pool {
         if asked.sequence == ONE_WAY {
             return;
         }
+        let mut core = self.lock();
+        let Some(worker) = core.worker(asked.slot).filter(|worker| worker.id == asked.worker) else { return };
+        let limit = worker.channel.max_payload(Lane::Call) - asked.method.len();
+        let text;
         let (body, failed) = match result {
+            Ok(body) if body.len() > limit => {
+                text = format!("{}: an answer of {} bytes; the channel takes {limit}", asked.method, body.len());
+                (text.as_bytes(), true)
+            }
             Ok(body) => (&body[..], false),
-            Err(text) => (text.as_bytes(), true),
+            Err(text) => (&text.as_bytes()[..text.len().min(limit)], true),
         };
         let call = Call { sequence: asked.sequence, method: &asked.method, body, failed };
         let flags = if failed { Flags::RAW.with(Flags::ERROR) } else { Flags::RAW };
         let header = Header::new(flags, Bits::default(), &call.options(), 0);
-        let mut core = self.lock();
-        let Some(worker) = core.worker(asked.slot).filter(|worker| worker.id == asked.worker) else { return };
         match worker.channel.send(Lane::Call, header, [asked.method.as_bytes(), body]) {
             Ok(true) => worker.channel.flush(),
             // A worker waits for one answer at a time; one whose lane is full of answers does not read them.
@@ -467,6 +500,8 @@ impl Pool {
         let unit = worker.held.front().map_or(0, |held| held.unit.id);
         core.condemn(slot, &ExecError::WorkerDied(ended.exit.clone()), now);
         core.workers[slot] = None;
+        core.idle.retain(|listed| *listed != slot);
+        core.fast.retain(|listed| *listed != slot);
         let pool = &*self.name;
         let exit = verdict.as_deref().unwrap_or(&ended.exit);
         let words =
@@ -501,17 +536,29 @@ impl Pool {
 
     /// Looks after the clock, for as long as the pool lives.
     pub async fn run_ticks(self: Arc<Self>) {
+        let mut swept = Instant::now();
         loop {
-            match self.tick(Instant::now()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => {
-                    *self.ticker_rests.lock() = true;
-                    // Something may have come in between.
-                    if self.tick(Instant::now()).is_some() && std::mem::take(&mut *self.ticker_rests.lock()) {
-                        continue;
-                    }
-                    self.work.notified().await;
+            let now = Instant::now();
+            let next = self.tick(now);
+            let pace = match next {
+                None => Pace::Rests,
+                Some(wait) if wait > Duration::from_millis(1) => Pace::Long,
+                Some(_) => Pace::Short,
+            };
+            *self.ticker.lock() = pace;
+            let work = self.work.notified();
+            match next {
+                // Something may have come in between.
+                None if self.tick(now).is_some() => {}
+                None => work.await,
+                Some(wait) => {
+                    let _ = tokio::time::timeout(wait, work).await;
                 }
+            }
+            *self.ticker.lock() = Pace::Awake;
+            if next.is_some() && now.duration_since(swept) > SWEEP {
+                swept = now;
+                self.shard.sweep();
             }
         }
     }

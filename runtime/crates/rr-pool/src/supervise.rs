@@ -141,6 +141,8 @@ impl Core {
             surplus = std::mem::take(&mut self.extra);
         }
         let (ttl, idle_ttl) = (self.limits.ttl, self.limits.idle_ttl);
+        // Workers that were born together do not leave together.
+        let mut quota = (self.target() / 4).max(1);
         for slot in 0..self.workers.len() {
             let Some(worker) = self.workers[slot].as_ref() else { continue };
             let state = worker.state.get();
@@ -153,6 +155,10 @@ impl Core {
             }
             if spare && !old && !bored {
                 surplus -= 1;
+            } else if quota == 0 {
+                continue;
+            } else {
+                quota -= 1;
             }
             self.drain(slot, now);
         }

@@ -38,7 +38,7 @@ async fn a_call_names_its_worker_and_its_unit() {
     let seen = world.desk.seen.lock();
     let who = |index: usize| {
         let caller: &Caller = &seen[index].0;
-        (&*caller.pool, caller.worker, caller.generation, caller.pid, caller.unit)
+        (&*caller.pool, caller.worker, caller.generation, caller.pid, caller.unit_of(1))
     };
     assert_eq!(who(0), ("test", 1, 1, hand.pid(), 0));
     assert_eq!(who(1), ("test", 1, 1, hand.pid(), exchange.id()));

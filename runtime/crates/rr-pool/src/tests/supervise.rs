@@ -123,6 +123,8 @@ async fn pool_06_ttl_replaces_an_idle_worker_now_and_a_busy_one_after_its_unit()
     world.pool.core.lock().supervise(Instant::now() + 59 * SECOND);
     assert!(world.ids(State::Draining).is_empty());
     world.pool.core.lock().supervise(Instant::now() + 61 * SECOND);
+    assert_eq!(world.ids(State::Draining).len(), 1, "a quarter of the pool in a round, one at least");
+    world.pool.core.lock().supervise(Instant::now() + 66 * SECOND);
     assert_eq!(world.ids(State::Draining).len(), 2);
     assert!(idle.next().is_none() && idle.stopped.load(Ordering::Relaxed));
     assert!(busy.next().is_none() && !busy.stopped.load(Ordering::Relaxed) && pending(&mut exchange));
