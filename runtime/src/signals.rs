@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 /// Starts listening. SIGTERM, SIGINT and SIGQUIT stop (CLI-03), SIGHUP and SIGUSR2 reload, SIGCHLD reaps.
 pub(crate) fn listen(orders: &mpsc::UnboundedSender<Order>, obituaries: &Obituaries) -> io::Result<()> {
+    rr_os::signal::prepare_master()?;
     let kinds = [
         (SignalKind::terminate(), Order::Stop, "SIGTERM"),
         (SignalKind::interrupt(), Order::Stop, "SIGINT"),

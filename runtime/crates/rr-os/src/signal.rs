@@ -46,6 +46,19 @@ pub fn prepare_child() -> io::Result<()> {
     unblock_all()
 }
 
+/// Takes the signals that the master listens to away from whoever handled them before. Tokio calls an earlier
+/// handler after its own, and PHP's would end the process.
+///
+/// # Errors
+/// Never for these signals.
+pub fn prepare_master() -> io::Result<()> {
+    for signal in GROUP_SIGNALS.into_iter().chain([libc::SIGUSR1, libc::SIGUSR2, libc::SIGCHLD]) {
+        set(signal, libc::SIG_DFL)?;
+    }
+    set(libc::SIGPIPE, libc::SIG_IGN)?;
+    unblock_all()
+}
+
 fn unblock_all() -> io::Result<()> {
     let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `none` has room for a signal set (O1).
