@@ -1,5 +1,6 @@
 //! The extension: what PHP sees ([`api`]), what the engine must do in each process ([`role`]), and the calls into
 //! Zend that need C ([`zend`]). All logic that needs no PHP is in `runtime/`.
+#![allow(missing_docs, reason = "php_module makes a public function without documentation")]
 
 mod api;
 mod role;
@@ -46,7 +47,6 @@ pub fn rr_stub() -> PhpResult<String> {
 }
 
 /// The module, as PHP asks for it.
-#[allow(missing_docs, reason = "the macro makes a function without one")]
 #[php_module]
 #[php(startup = startup)]
 pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {

@@ -27,7 +27,10 @@ impl Banner {
             row("address", &paint("36", address));
         }
         let memory = self.memory / (1024 * 1024);
-        row("workers", &format!("{}, app booted in {} ms ({memory} MB)", self.workers, self.boot.as_millis()));
+        row(
+            "workers",
+            &format!("{}, app booted in {} ms ({memory} MB)", self.workers, self.boot.as_millis()),
+        );
         row("PHP", &self.php);
         row("stop", &format!("Ctrl+C, or kill -TERM {}", self.pid));
         row("reload", &format!("kill -HUP {}", self.pid));
@@ -66,7 +69,9 @@ mod tests {
             memory: 3 << 20,
         };
         let text = banner.text(false);
-        for part in ["http://127.0.0.1:8080", "workers   4, app booted in 40 ms (3 MB)", "8.2.1", "kill -TERM 77"] {
+        for part in
+            ["http://127.0.0.1:8080", "workers   4, app booted in 40 ms (3 MB)", "8.2.1", "kill -TERM 77"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

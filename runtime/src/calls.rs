@@ -32,7 +32,12 @@ impl Methods {
     }
 
     fn order(&self, order: Order) -> Answer {
-        Answer::Now(self.orders.send(order).map(|()| b"true".to_vec()).map_err(|_| "the server is stopping".to_owned()))
+        Answer::Now(
+            self.orders
+                .send(order)
+                .map(|()| b"true".to_vec())
+                .map_err(|_| "the server is stopping".to_owned()),
+        )
     }
 }
 
@@ -46,7 +51,8 @@ impl Calls for Methods {
             "server.Reload" => self.order(Order::Reload),
             "server.Stop" => self.order(Order::Stop),
             "server.Workers" => {
-                let workers = self.pool.get().and_then(Weak::upgrade).map(|pool| pool.workers()).unwrap_or_default();
+                let workers =
+                    self.pool.get().and_then(Weak::upgrade).map(|pool| pool.workers()).unwrap_or_default();
                 let rows: Vec<_> = workers
                     .iter()
                     .map(|worker| {

@@ -66,7 +66,8 @@ impl Generation {
     async fn make(self, worker: u64, slot: usize) -> Result<Spawned, String> {
         let io = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let nursery = &self.nursery;
-        let (end, segment) = rr_shm::segment::create(nursery.ring).map_err(io("shared memory for a worker"))?;
+        let (end, segment) =
+            rr_shm::segment::create(nursery.ring).map_err(io("shared memory for a worker"))?;
         let (lifeline, held) = rr_os::lifeline::pair().map_err(io("a pipe for a worker"))?;
         let (reader, writer) = std::io::pipe().map_err(io("a pipe for a worker"))?;
         let page = nursery.shard.page();

@@ -13,7 +13,11 @@ pub(crate) fn settings(logs: &Logs) -> Settings {
         (_, LogEncoding::Json) | (LogMode::Production, LogEncoding::Auto) => Encoding::Json,
         (_, LogEncoding::Console) => Encoding::Console,
         (_, LogEncoding::Auto) => {
-            if terminal { Encoding::Console } else { Encoding::Json }
+            if terminal {
+                Encoding::Console
+            } else {
+                Encoding::Json
+            }
         }
     };
     let outputs: Vec<Output> = logs.output.iter().map(|name| Output::named(name)).collect();

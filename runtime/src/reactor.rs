@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::io::unix::AsyncFd;
 use tokio::io::Ready;
+use tokio::io::unix::AsyncFd;
 
 /// Shared between the park hooks and the reactor's task.
 #[derive(Debug, Clone)]

@@ -44,7 +44,8 @@ fn thread_names(pid: u32) -> String {
 pub(crate) async fn reload(pool: &Arc<Pool>, nursery: &Arc<Nursery>, current: &mut Current) {
     let number = current.zygote.generation() + 1;
     tracing::info!(target: "server", generation = number, "reloading");
-    let _ = rr_os::notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", rr_os::notify::monotonic_usec()));
+    let _ =
+        rr_os::notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", rr_os::notify::monotonic_usec()));
     match replace(pool, nursery, current, number).await {
         Ok(took) => {
             let boot_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -64,7 +65,8 @@ async fn replace(
     current: &mut Current,
     number: u32,
 ) -> Result<Duration, String> {
-    let patience = current.config.http.as_ref().map_or(Duration::from_secs(60), |http| http.pool.allocate_timeout);
+    let patience =
+        current.config.http.as_ref().map_or(Duration::from_secs(60), |http| http.pool.allocate_timeout);
     let (generation, booted) = boot(nursery, number, patience).await?;
     let zygote = Arc::clone(&generation.zygote);
     let config = match read_settings(&booted.settings) {

@@ -88,7 +88,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
     let runtime = reactor.runtime().map_err(system("the Tokio runtime"))?;
-    let command = Command { binary: launch.binary, args: launch.args, env: launch.env, cwd: launch.cwd, user };
+    let command =
+        Command { binary: launch.binary, args: launch.args, env: launch.env, cwd: launch.cwd, user };
     let server = Server { config: launch.loaded.config, php: launch.php, shard, reactor, command };
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
@@ -99,7 +100,9 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
             code
         })
         .map_err(system("the shard's thread"))?;
-    thread.join().unwrap_or_else(|_| Err(ServeError::Settings("the server's thread panicked; this is a bug".to_owned())))
+    thread.join().unwrap_or_else(|_| {
+        Err(ServeError::Settings("the server's thread panicked; this is a bug".to_owned()))
+    })
 }
 
 fn user(config: &Config) -> Result<Option<User>, ServeError> {

@@ -47,7 +47,13 @@ impl Command {
         let variable = format!("{}={}", rr_process::assignment::VARIABLE, assignment.encode());
         let mut env = self.env.clone();
         env.push(CString::new(variable).map_err(io::Error::other)?);
-        let program = Program { path: &self.binary, args: &self.args, env: &env, cwd: Some(&self.cwd), descriptors: &all };
+        let program = Program {
+            path: &self.binary,
+            args: &self.args,
+            env: &env,
+            cwd: Some(&self.cwd),
+            descriptors: &all,
+        };
         rr_os::spawn::spawn(&program)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.binary.display())))
     }
@@ -94,7 +100,8 @@ pub(crate) async fn boot(
     obituaries: &Obituaries,
 ) -> Result<(Arc<Zygote>, Booted), String> {
     let began = Instant::now();
-    let (zygote, output) = start(command, generation).map_err(|error| format!("cannot start PHP: {error}"))?;
+    let (zygote, output) =
+        start(command, generation).map_err(|error| format!("cannot start PHP: {error}"))?;
     let obituary = obituaries.expect(zygote.pid);
     let (pid, tail) = (zygote.pid, zygote.tail.clone());
     let lines = tokio::spawn(async move {
@@ -119,7 +126,12 @@ pub(crate) async fn boot(
     let _ = tokio::time::timeout(Duration::from_secs(1), lines).await;
     let exit = obituary.read().await;
     let words = zygote.tail.text();
-    let exit = if exit == Exit::Unknown || exit == Exit::Signal(9) { String::new() } else { format!(" ({exit})") };
+    let (error, exit) = match exit {
+        Exit::Unknown | Exit::Signal(9) => (error, String::new()),
+        // PHP's own code for an error that nobody caught.
+        Exit::Code(255) => ("PHP failed".to_owned(), String::new()),
+        other => (error, format!(" ({other})")),
+    };
     Err(if words.is_empty() { format!("{error}{exit}") } else { format!("{error}{exit}:\n{words}") })
 }
 

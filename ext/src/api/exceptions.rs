@@ -50,6 +50,8 @@ pub(crate) fn of_session(error: &rr_worker::SessionError) -> PhpException {
         Cancelled => PhpException::from_class::<ClientGoneException>(error.to_string()),
         NoUnit => PhpException::from_class::<RoleException>(error.to_string()),
         Refused(_) | TooLarge { .. } => PhpException::from_class::<Exception>(error.to_string()),
-        Attach(_) | Corrupt(_) | Unexpected(_) => PhpException::from_class::<ChannelException>(error.to_string()),
+        Attach(_) | Corrupt(_) | Unexpected(_) => {
+            PhpException::from_class::<ChannelException>(error.to_string())
+        }
     }
 }

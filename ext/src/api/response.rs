@@ -47,7 +47,10 @@ impl Response {
     }
 
     /// Sets the status code.
-    pub fn set_status(self_: &mut ZendClassObject<Response>, status: i64) -> PhpResult<&mut ZendClassObject<Response>> {
+    pub fn set_status(
+        self_: &mut ZendClassObject<Response>,
+        status: i64,
+    ) -> PhpResult<&mut ZendClassObject<Response>> {
         self_.status = check_status(status)?;
         Ok(self_)
     }
@@ -120,7 +123,8 @@ fn check_body(body: &Zval) -> PhpResult<()> {
 }
 
 fn has_to_string(object: &ext_php_rs::types::ZendObject) -> bool {
-    ext_php_rs::zend::ClassEntry::try_find("Stringable").is_some_and(|stringable| object.instance_of(stringable))
+    ext_php_rs::zend::ClassEntry::try_find("Stringable")
+        .is_some_and(|stringable| object.instance_of(stringable))
 }
 
 /// The parts of a response, for whoever sends it.

@@ -40,7 +40,8 @@ pub(crate) fn output(bytes: &[u8]) {
 
 /// Logs what was printed without a line break, at the end of a request.
 pub(crate) fn flush_output() {
-    let rest = LINE.with(|line| line.try_borrow_mut().map(|mut line| std::mem::take(&mut *line)).unwrap_or_default());
+    let rest = LINE
+        .with(|line| line.try_borrow_mut().map(|mut line| std::mem::take(&mut *line)).unwrap_or_default());
     if !rest.is_empty() {
         write_output(&rest);
     }
@@ -48,7 +49,8 @@ pub(crate) fn flush_output() {
 
 fn write_output(text: &[u8]) {
     if !EXPLAINED.with(|explained| explained.replace(true)) {
-        let text = b"a handler printed something: output goes to the log, the response is what the handler returns";
+        let text =
+            b"a handler printed something: output goes to the log, the response is what the handler returns";
         write(Level::Warn, text);
     }
     for piece in text.chunks(PIECE) {

@@ -25,8 +25,11 @@ pub(crate) fn run(server: &Server) -> PhpResult<i64> {
     if matches!(server.app, App::None) {
         return Err(wrong("Server::run(): there is nothing to serve; call http() or httpLoop() first"));
     }
-    if zend::script_path().is_none_or(|path| path == "-" || path == "Standard input code") && !has_code_flag() {
-        return Err(wrong("Server::run(): the script must be a file (or php -r), because the server starts it again"));
+    if zend::script_path().is_none_or(|path| path == "-" || path == "Standard input code") && !has_code_flag()
+    {
+        return Err(wrong(
+            "Server::run(): the script must be a file (or php -r), because the server starts it again",
+        ));
     }
     let loaded = server.load().map_err(|error| wrong(&error.to_string()))?;
     let launch = Launch {

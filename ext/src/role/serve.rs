@@ -160,7 +160,10 @@ fn settle(outcome: Outcome) -> bool {
         Outcome::Returned => true,
         Outcome::Exited => {
             if session::try_with(|session| session.is_open()).unwrap_or(false) {
-                hooks::write(Level::Info, b"exit() was called before there was a response: an empty one is sent");
+                hooks::write(
+                    Level::Info,
+                    b"exit() was called before there was a response: an empty one is sent",
+                );
                 let mut head = Vec::new();
                 let empty = Zval::null();
                 let parts = Parts { status: 200, headers: None, body: &empty };
@@ -237,12 +240,16 @@ fn send(value: &Zval) -> Result<(), Failure> {
     } else if body.is_null() {
         b""
     } else {
-        owned = body.coerce_to_string().ok_or_else(|| Failure::Value("the body cannot be made a string".to_owned()))?;
+        owned = body
+            .coerce_to_string()
+            .ok_or_else(|| Failure::Value("the body cannot be made a string".to_owned()))?;
         owned.as_bytes()
     };
     let mut head = Vec::with_capacity(256);
     parts.encode(&mut head, (bytes.len() > STATED).then_some(bytes.len())).map_err(Failure::Value)?;
-    session::try_with(|session| session.reply(&head, bytes, false)).unwrap_or(Ok(())).map_err(Failure::Session)
+    session::try_with(|session| session.reply(&head, bytes, false))
+        .unwrap_or(Ok(()))
+        .map_err(Failure::Session)
 }
 
 /// Bodies longer than this may not fit one frame; then the master needs to be told their length.
@@ -272,7 +279,9 @@ fn send_stream(parts: &Parts<'_>) -> Result<(), Failure> {
         (None, Outcome::Bailed) => Err(Failure::Bailed),
         (None, Outcome::Returned) => {
             let context = std::mem::take(&mut head);
-            session::try_with(|session| session.reply(&context, b"", false)).unwrap_or(Ok(())).map_err(Failure::Session)
+            session::try_with(|session| session.reply(&context, b"", false))
+                .unwrap_or(Ok(()))
+                .map_err(Failure::Session)
         }
     }
 }

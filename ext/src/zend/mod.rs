@@ -172,8 +172,10 @@ pub(crate) fn exception_text() -> Option<String> {
 
 /// The message of the last PHP error.
 pub(crate) fn last_error() -> Option<String> {
-    // SAFETY: gives NULL or a borrowed string that is copied at once (Z3).
-    let text = unsafe { rr_last_error().as_ref() }?;
+    // SAFETY: no arguments; gives NULL or a borrowed string.
+    let text = unsafe { rr_last_error() };
+    // SAFETY: NULL or valid, and copied at once (Z3).
+    let text = unsafe { text.as_ref() }?;
     Some(String::from_utf8_lossy(text.as_bytes()).into_owned())
 }
 

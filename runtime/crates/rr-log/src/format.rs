@@ -93,7 +93,12 @@ impl Style {
             Level::INFO => paint("32", "INFO "),
             _ => paint("34", "DEBUG"),
         };
-        let mut line = format!("{} {name} {} {}", paint("2", &time(now)), paint("36", logger), printable(&fields.message));
+        let mut line = format!(
+            "{} {name} {} {}",
+            paint("2", &time(now)),
+            paint("36", logger),
+            printable(&fields.message)
+        );
         for (key, value) in &fields.others {
             let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             let _ = write!(line, " {}{}", paint("2", &format!("{key}=")), printable(&value));
@@ -178,7 +183,11 @@ mod tests {
     fn json_lines_have_roadrunners_keys_in_its_order() {
         let now = UNIX_EPOCH + Duration::new(1_700_000_000, 5);
         let line = json(Level::INFO, "http", fields(), now);
-        assert!(line.starts_with(r#"{"level":"info","ts":1700000000000000005,"logger":"http","msg":"said \"hi\"","#));
+        assert!(
+            line.starts_with(
+                r#"{"level":"info","ts":1700000000000000005,"logger":"http","msg":"said \"hi\"","#
+            )
+        );
         let parsed: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(parsed["status"], 200);
     }

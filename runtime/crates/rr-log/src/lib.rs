@@ -72,7 +72,11 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
         // Libraries speak up when something is wrong; ours are the targets without a path.
         let library = metadata.target().contains("::") || metadata.target().starts_with("hyper");
-        let limit = if library { Some(Level::WARN).min(self.settings.level) } else { self.level_of(metadata.target()) };
+        let limit = if library {
+            Some(Level::WARN).min(self.settings.level)
+        } else {
+            self.level_of(metadata.target())
+        };
         limit.is_some_and(|limit| *metadata.level() <= limit)
     }
 

@@ -144,7 +144,9 @@ fn run(queue: &Receiver<Job>, streams: &mut [Stream], dropped: &AtomicU64) {
         }
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let note = format!("{{\"level\":\"warn\",\"logger\":\"logs\",\"msg\":\"{lost} log lines were lost: the outputs are too slow or failed\"}}\n");
+            let note = format!(
+                "{{\"level\":\"warn\",\"logger\":\"logs\",\"msg\":\"{lost} log lines were lost: the outputs are too slow or failed\"}}\n"
+            );
             batch.extend_from_slice(note.as_bytes());
         }
         for stream in streams.iter_mut() {

@@ -407,7 +407,8 @@ impl Pool {
         let text;
         let (body, failed) = match result {
             Ok(body) if body.len() > limit => {
-                text = format!("{}: an answer of {} bytes; the channel takes {limit}", asked.method, body.len());
+                text =
+                    format!("{}: an answer of {} bytes; the channel takes {limit}", asked.method, body.len());
                 (text.as_bytes(), true)
             }
             Ok(body) => (&body[..], false),

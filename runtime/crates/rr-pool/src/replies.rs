@@ -77,7 +77,12 @@ impl Core {
                 worker: worker.id,
                 generation: worker.generation,
                 pid: worker.pid,
-                units: worker.held.iter().map(|held| (held.sequence, held.unit.id)).chain([worker.last]).collect(),
+                units: worker
+                    .held
+                    .iter()
+                    .map(|held| (held.sequence, held.unit.id))
+                    .chain([worker.last])
+                    .collect(),
                 sequence: call.sequence,
                 method: call.method.to_owned(),
                 body: call.body.to_vec(),

@@ -98,9 +98,41 @@ struct Current {
 pub struct Session {
     end: WorkerEnd,
     bell: Bell,
-    spin: Duration,
+    spin: Spin,
     current: Option<Current>,
     next_call: u32,
+}
+
+/// Looking for the next unit before sleeping, for as long as that pays: after a few looks in vain the worker sleeps
+/// at once for a while, so that a quiet server burns nothing.
+#[derive(Debug)]
+struct Spin {
+    limit: Duration,
+    /// Looks in vain, one after the other.
+    misses: u32,
+    /// Sleeps until the next try.
+    pause: u32,
+}
+
+impl Spin {
+    const MISSES: u32 = 4;
+    const PAUSE: u32 = 64;
+
+    fn is_due(&mut self) -> bool {
+        if self.limit.is_zero() {
+            return false;
+        }
+        if self.misses >= Self::MISSES {
+            self.misses = 0;
+            self.pause = Self::PAUSE;
+        }
+        self.pause = self.pause.saturating_sub(1);
+        self.pause == 0
+    }
+
+    fn ended(&mut self, found: bool) {
+        self.misses = if found { 0 } else { self.misses + 1 };
+    }
 }
 
 impl Session {
@@ -111,7 +143,8 @@ impl Session {
     pub fn attach(parts: Parts) -> Result<Self, SessionError> {
         let end = segment::attach(&parts.segment, parts.ring)?;
         let bell = Bell::attach(&parts.shard.as_fd(), parts.doorbell, parts.slot)?;
-        Ok(Self { end, bell, spin: parts.spin, current: None, next_call: ONE_WAY })
+        let spin = Spin { limit: parts.spin, misses: 0, pause: 0 };
+        Ok(Self { end, bell, spin, current: None, next_call: ONE_WAY })
     }
 
     /// Says that the worker is ready (WRK-02).
@@ -168,7 +201,8 @@ impl Session {
                 continue;
             }
             let more = frame.header.bits.has(Bits::STREAM);
-            self.current = Some(Current { sequence, body_follows: more, answered: false, began: Instant::now() });
+            self.current =
+                Some(Current { sequence, body_follows: more, answered: false, began: Instant::now() });
             return Ok(Event::Unit(Unit { sequence, payload: frame.payload, context, more }));
         }
     }
@@ -364,16 +398,18 @@ impl Session {
 
     /// Spins if told to, then sleeps until there is a frame.
     fn idle(&mut self, lane: Lane) -> Result<(), SessionError> {
-        if !self.spin.is_zero() {
-            let until = Instant::now() + self.spin;
+        if self.spin.is_due() {
+            let until = Instant::now() + self.spin.limit;
             while Instant::now() < until {
                 for _ in 0..64 {
                     if self.end.has_frame(lane)? {
+                        self.spin.ended(true);
                         return Ok(());
                     }
                     std::hint::spin_loop();
                 }
             }
+            self.spin.ended(false);
         }
         Ok(self.end.wait(lane, DATA, 0, None)?)
     }

@@ -145,3 +145,20 @@ fn a_long_log_record_is_cut_and_says_so() {
     assert_eq!((call.sequence, call.method), (ONE_WAY, rr_wire::log::METHOD));
     assert!(Record::parse(call.body).expect("a record").text.ends_with(b"x [cut]"));
 }
+
+#[test]
+fn spinning_stops_when_it_finds_nothing_and_is_tried_again_later() {
+    let mut spin = Spin { limit: Duration::from_micros(1), misses: 0, pause: 0 };
+    let spins = (0..200)
+        .filter(|_| {
+            let due = spin.is_due();
+            if due {
+                spin.ended(false);
+            }
+            due
+        })
+        .count();
+    assert!((4..=16).contains(&spins), "{spins} of 200");
+    let mut off = Spin { limit: Duration::ZERO, misses: 0, pause: 0 };
+    assert!((0..200).all(|_| !off.is_due()));
+}

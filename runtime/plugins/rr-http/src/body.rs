@@ -5,7 +5,7 @@ use crate::service::Client;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body::{Frame, SizeHint};
-use rr_pool::{ExecError, Exchange};
+use rr_pool::{Exchange, ExecError};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};

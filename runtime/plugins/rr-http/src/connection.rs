@@ -70,10 +70,8 @@ pub(crate) async fn serve(listeners: Vec<Listener>, config: Arc<Http>, context: 
         next: AtomicU64::new(0),
         changed: Notify::new(),
     });
-    let accepting: Vec<_> = listeners
-        .into_iter()
-        .map(|listener| tokio::spawn(accept(listener, Arc::clone(&shared))))
-        .collect();
+    let accepting: Vec<_> =
+        listeners.into_iter().map(|listener| tokio::spawn(accept(listener, Arc::clone(&shared)))).collect();
     let watchdog = tokio::spawn(watch(Arc::clone(&shared)));
     drain.wait().await;
     shared.draining.store(true, Ordering::Release);

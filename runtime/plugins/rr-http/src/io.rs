@@ -35,7 +35,12 @@ pub(crate) struct Activity {
 
 impl Activity {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), phase: AtomicU8::new(0), since: AtomicU64::new(0), stalled: AtomicU64::new(0) }
+        Self {
+            start: Instant::now(),
+            phase: AtomicU8::new(0),
+            since: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
+        }
     }
 
     fn now(&self) -> u64 {
@@ -113,7 +118,11 @@ macro_rules! each {
 }
 
 impl AsyncRead for ClientIo {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         ready!(each!(this, stream => Pin::new(stream).poll_read(cx, buffer)))?;

@@ -70,7 +70,8 @@ impl fmt::Display for Listener {
                 Err(_) => f.write_str("http://?"),
             },
             Self::Unix(listener, _) => {
-                let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
+                let path =
+                    listener.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
                 write!(f, "unix://{}", path.unwrap_or_default().display())
             }
         }

@@ -5,7 +5,7 @@ use crate::service::Client;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
-use rr_pool::{ExecError, Exchange, ReplyFrame};
+use rr_pool::{Exchange, ExecError, ReplyFrame};
 use rr_wire::http::ResponseView;
 
 /// Headers that belong to the connection, which is not the worker's.
@@ -28,7 +28,9 @@ pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
     let own = match error {
         ExecError::WorkerDied(_) | ExecError::Protocol(_) => StatusCode::BAD_GATEWAY,
         ExecError::ExecTtl(_) => StatusCode::GATEWAY_TIMEOUT,
-        ExecError::QueueFull(_) | ExecError::NoFreeWorker(_) | ExecError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+        ExecError::QueueFull(_) | ExecError::NoFreeWorker(_) | ExecError::Stopped => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ExecError::TooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         ExecError::Soft(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
@@ -83,9 +85,10 @@ fn build(frame: ReplyFrame, exchange: Exchange) -> Result<Response<Body>, Reject
     let mut headers = HeaderMap::with_capacity(head.headers().size_hint().0 + 2);
     for (name, value) in head.headers() {
         let shown = || String::from_utf8_lossy(name).into_owned();
-        let name = HeaderName::from_bytes(name).map_err(|_| wrong(format!("a header named {:?}", shown())))?;
-        let value =
-            HeaderValue::from_bytes(value).map_err(|_| wrong(format!("control bytes in header {:?}", shown())))?;
+        let name =
+            HeaderName::from_bytes(name).map_err(|_| wrong(format!("a header named {:?}", shown())))?;
+        let value = HeaderValue::from_bytes(value)
+            .map_err(|_| wrong(format!("control bytes in header {:?}", shown())))?;
         if !HOP_BY_HOP.contains(&name.as_str()) {
             headers.append(name, value);
         }
@@ -96,7 +99,8 @@ fn build(frame: ReplyFrame, exchange: Exchange) -> Result<Response<Body>, Reject
         // A length that is not true would cut the body or hang the client. hyper knows the true one; the answer
         // to HEAD has a length and no body.
         let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if headers.contains_key(CONTENT_LENGTH) && stated != Some(frame.body.len()) && !frame.body.is_empty() {
+        if headers.contains_key(CONTENT_LENGTH) && stated != Some(frame.body.len()) && !frame.body.is_empty()
+        {
             headers.remove(CONTENT_LENGTH);
         }
         Body::full(frame.body)

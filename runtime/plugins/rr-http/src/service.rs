@@ -31,7 +31,10 @@ enum Refusal {
     Gone,
 }
 
-pub(crate) async fn handle(client: Arc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(crate) async fn handle(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     client.activity.enter(Phase::Busy);
     let log = Log::begin(&client, &request);
     let head = *request.method() == Method::HEAD;
@@ -51,8 +54,9 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
     let (parts, mut body) = request.into_parts();
     check(&parts, config.max_request_size)?;
     let mut context = Vec::with_capacity(512);
-    encode(&mut context, &parts, &client.remote)
-        .map_err(|_| Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large"))?;
+    encode(&mut context, &parts, &client.remote).map_err(|_| {
+        Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large")
+    })?;
     let room = pool.max_payload().checked_sub(context.len()).ok_or(Refusal::Status(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "the request head does not fit http.pool.ring_size",
@@ -170,7 +174,10 @@ async fn next_part(
 ) -> Result<Option<Bytes>, Refusal> {
     loop {
         let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| {
-            Refusal::Status(StatusCode::REQUEST_TIMEOUT, "the request body did not come within http.read_timeout")
+            Refusal::Status(
+                StatusCode::REQUEST_TIMEOUT,
+                "the request body did not come within http.read_timeout",
+            )
         })?;
         let Some(frame) = frame else { return Ok(None) };
         // Trailers are not passed on.
