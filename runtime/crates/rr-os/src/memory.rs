@@ -13,6 +13,16 @@ pub fn page_size() -> usize {
     rustix::param::page_size()
 }
 
+/// Has the allocator keep up to 16 MiB of freed memory instead of giving it back to the kernel at every turn: buffers
+/// of bodies come and go, and each return costs page faults and cleared pages.
+pub fn keep_freed_memory() {
+    const KEEP: libc::c_int = 16 * 1024 * 1024;
+    // SAFETY: takes two integers; an option that is not understood changes nothing.
+    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, KEEP) };
+    // SAFETY: as above. Setting one threshold ends glibc's own tuning of the other.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, KEEP) };
+}
+
 /// A memory file of `size` bytes that nobody can shrink or grow any more, so that no peer can turn an access
 /// of ours into SIGBUS.
 ///
