@@ -10,13 +10,20 @@ fn main() {
     let output = Command::new(&php_config).arg("--includes").output();
     let includes = match output {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
-        _ => panic!("{php_config} --includes failed: install the PHP development package (Debian: php-dev) or set PHP_CONFIG"),
+        _ => panic!(
+            "{php_config} --includes failed: install the PHP development package (Debian: php-dev) or set PHP_CONFIG"
+        ),
     };
     let mut shim = cc::Build::new();
     for include in includes.split_whitespace() {
         shim.include(include.trim_start_matches("-I"));
     }
-    shim.define("_GNU_SOURCE", None).file("ext/src/zend/shim.c").flag("-fvisibility=hidden").flag("-Werror=implicit-function-declaration").flag("-Wno-unused-parameter").compile("rrshim");
+    shim.define("_GNU_SOURCE", None)
+        .file("ext/src/zend/shim.c")
+        .flag("-fvisibility=hidden")
+        .flag("-Werror=implicit-function-declaration")
+        .flag("-Wno-unused-parameter")
+        .compile("rrshim");
     // Threads of ours may still run while PHP unloads its modules: the code under them must stay.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
 }

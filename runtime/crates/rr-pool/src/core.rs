@@ -1,8 +1,7 @@
 //! The state of a pool and the small moves on it. Time comes in as an argument; nothing here waits.
 
-use crate::pool::{Process, WorkerInfo};
 use crate::unit::{Place, Unit};
-use crate::{ExecError, Limits, State, StateCell};
+use crate::{ExecError, Limits, Process, State, StateCell, WorkerInfo};
 use rr_channel::{AnyChannel, Channel, Lane};
 use rr_shm::segment::MAX_UNITS;
 use rr_wire::{Bits, Flags, Header};

@@ -5,23 +5,26 @@
 //! hand; the shell around them spawns tasks and sleeps.
 #![forbid(unsafe_code)]
 
+mod calls;
 mod core;
 mod dispatch;
 mod error;
+mod lifecycle;
 mod limits;
 mod pool;
 mod replies;
 mod shard;
+mod spawn;
 mod state;
 mod supervise;
 mod unit;
 
+pub use calls::{Answer, Caller, Calls};
 pub use error::{ExecError, Fault};
 pub use limits::{Dynamic, Limits};
-pub use pool::{
-    Answer, BoxFuture, Caller, Calls, Ended, Pool, Process, Spawn, Spawned, StartError, WorkerInfo,
-};
+pub use pool::Pool;
 pub use shard::{Readable, Shard};
+pub use spawn::{BoxFuture, Ended, Process, Spawn, Spawned, StartError, WorkerInfo};
 pub use state::{State, StateCell};
 pub use unit::{BodySender, Exchange, ReplyFrame, Request, SendError};
 

@@ -1,134 +1,17 @@
 //! The shell around the core: spawns, watches, wakes.
 
 use crate::core::{Core, Worker};
-use crate::replies::{Asked, Seen};
 use crate::unit::{BodyPart, Exchange, Place, Request, SendError, Unit};
-use crate::{ExecError, Limits, Readable, Shard, State};
+use crate::{Calls, Ended, ExecError, Limits, Readable, Shard, Spawn, Spawned, State, WorkerInfo};
 use parking_lot::{Mutex, MutexGuard};
-use rr_channel::{AnyChannel, Channel, Lane};
-use rr_wire::rpc::{Call, ONE_WAY};
+use rr_channel::{Channel, Lane};
 use rr_wire::{Bits, Flags, Header};
-use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-
-/// A future that owns itself.
-pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// Boot failures one after the other before a start gives up.
-const START_TRIES: u32 = 3;
-
-/// A worker process, as far as a pool touches it.
-pub trait Process: Send + Sync + std::fmt::Debug {
-    /// Ends it at once.
-    fn kill(&self);
-}
-
-/// How a worker ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// "exit code 255", "signal 11 (SIGSEGV)".
-    pub exit: String,
-    /// The last lines it wrote to stderr.
-    pub last_words: String,
-}
-
-/// A new worker.
-pub struct Spawned {
-    /// Its process id.
-    pub pid: u32,
-    /// Its channel.
-    pub channel: AnyChannel,
-    /// Its process.
-    pub process: Arc<dyn Process>,
-    /// Resolves when it has ended.
-    pub ended: BoxFuture<Ended>,
-}
-
-/// Makes workers of one generation.
-pub trait Spawn: Send + Sync {
-    /// Makes worker number `worker` with bit `slot`.
-    fn spawn(&self, worker: u64, slot: usize) -> BoxFuture<Result<Spawned, String>>;
-    /// The generation.
-    fn generation(&self) -> u32;
-}
-
-/// Who calls.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// The pool's name.
-    pub pool: Arc<str>,
-    /// The worker's number.
-    pub worker: u64,
-    /// Its generation.
-    pub generation: u32,
-    /// Its process id.
-    pub pid: u32,
-    /// Sequences and numbers of its units: those it has and the one answered last.
-    pub units: Vec<(u32, u64)>,
-}
-
-impl Caller {
-    /// The number of the unit that the worker knows by `sequence`; 0 for none.
-    #[must_use]
-    pub fn unit_of(&self, sequence: u32) -> u64 {
-        let known = |(own, _): &&(u32, u64)| sequence != 0 && *own == sequence;
-        self.units.iter().find(known).map_or(0, |(_, unit)| *unit)
-    }
-}
-
-/// What comes of a call.
-pub enum Answer {
-    /// Nothing is sent.
-    None,
-    /// The result, or an error text.
-    Now(Result<Vec<u8>, String>),
-    /// The same, later.
-    Later(BoxFuture<Result<Vec<u8>, String>>),
-}
-
-/// Answers what workers ask on the call lane.
-pub trait Calls: Send + Sync {
-    /// Handles one call. Must not block.
-    fn call(&self, caller: &Caller, method: &str, body: &[u8]) -> Answer;
-}
-
-/// A worker in a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerInfo {
-    /// Number.
-    pub id: u64,
-    /// Process id.
-    pub pid: u32,
-    /// Generation.
-    pub generation: u32,
-    /// State.
-    pub state: State,
-    /// Units answered.
-    pub served: u64,
-    /// Age.
-    pub age: Duration,
-    /// How long the running unit has been running.
-    pub busy_for: Option<Duration>,
-    /// Units it has.
-    pub held: usize,
-}
-
-/// Why a pool did not start, or a reload did not happen.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    /// Workers die before they are ready.
-    #[error("no worker could be started: {0}")]
-    Boot(String),
-    /// The server stops.
-    #[error("the server is shutting down")]
-    Stopped,
-}
 
 /// How the ticker sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,18 +30,18 @@ const SWEEP: Duration = Duration::from_millis(500);
 
 /// A pool.
 pub struct Pool {
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) core: Mutex<Core>,
-    shard: Arc<Shard>,
-    spawner: Mutex<Arc<dyn Spawn>>,
-    calls: Arc<dyn Calls>,
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) spawner: Mutex<Arc<dyn Spawn>>,
+    pub(crate) calls: Arc<dyn Calls>,
     max_payload: usize,
     next_worker: AtomicU64,
     next_unit: AtomicU64,
     /// How long the ticker sleeps, so that it is woken only when that is too long.
     ticker: Mutex<Pace>,
     work: Notify,
-    changed: Notify,
+    pub(crate) changed: Notify,
     this: std::sync::Weak<Pool>,
 }
 
@@ -180,7 +63,7 @@ impl Readable for Pool {
 
 /// The core, locked; when it is let go, workers that were given something are rung, soon.
 pub(crate) struct Locked<'a> {
-    core: MutexGuard<'a, Core>,
+    pub(crate) core: MutexGuard<'a, Core>,
     pool: &'a Pool,
 }
 
@@ -243,7 +126,7 @@ impl Pool {
         Locked { core: self.core.lock(), pool: self }
     }
 
-    fn arc(&self) -> Arc<Self> {
+    pub(crate) fn arc(&self) -> Arc<Self> {
         self.this.upgrade().unwrap_or_else(|| unreachable!("a pool lives in an Arc, see Pool::new"))
     }
 
@@ -286,7 +169,7 @@ impl Pool {
         Ok(Exchange { pool: self.arc(), unit })
     }
 
-    fn wake_ticker(&self) {
+    pub(crate) fn wake_ticker(&self) {
         self.hurry_ticker(false);
     }
 
@@ -370,68 +253,13 @@ impl Pool {
         self.handle(slot, seen);
     }
 
-    fn handle(&self, slot: usize, seen: Seen) {
-        for asked in seen.calls {
-            let caller = Caller {
-                pool: Arc::clone(&self.name),
-                worker: asked.worker,
-                generation: asked.generation,
-                pid: asked.pid,
-                units: asked.units.clone(),
-            };
-            match self.calls.call(&caller, &asked.method, &asked.body) {
-                Answer::None => {}
-                Answer::Now(result) => self.answer(&asked, &result),
-                Answer::Later(future) => {
-                    let pool = self.arc();
-                    tokio::spawn(async move {
-                        let result = future.await;
-                        pool.answer(&asked, &result);
-                    });
-                }
-            }
-        }
-        if seen.again {
-            let pool = self.arc();
-            tokio::spawn(async move { pool.look(slot) });
-        }
-    }
-
-    fn answer(&self, asked: &Asked, result: &Result<Vec<u8>, String>) {
-        if asked.sequence == ONE_WAY {
-            return;
-        }
-        let mut core = self.lock();
-        let Some(worker) = core.worker(asked.slot).filter(|worker| worker.id == asked.worker) else { return };
-        let limit = worker.channel.max_payload(Lane::Call) - asked.method.len();
-        let text;
-        let (body, failed) = match result {
-            Ok(body) if body.len() > limit => {
-                text =
-                    format!("{}: an answer of {} bytes; the channel takes {limit}", asked.method, body.len());
-                (text.as_bytes(), true)
-            }
-            Ok(body) => (&body[..], false),
-            Err(text) => (&text.as_bytes()[..text.len().min(limit)], true),
-        };
-        let call = Call { sequence: asked.sequence, method: &asked.method, body, failed };
-        let flags = if failed { Flags::RAW.with(Flags::ERROR) } else { Flags::RAW };
-        let header = Header::new(flags, Bits::default(), &call.options(), 0);
-        match worker.channel.send(Lane::Call, header, [asked.method.as_bytes(), body]) {
-            Ok(true) => worker.channel.flush(),
-            // A worker waits for one answer at a time; one whose lane is full of answers does not read them.
-            Ok(false) => self.break_worker(&mut core, asked.slot, "it does not read its answers"),
-            Err(error) => self.break_worker(&mut core, asked.slot, &error.to_string()),
-        }
-    }
-
-    fn break_worker(&self, core: &mut Core, slot: usize, why: &str) {
+    pub(crate) fn break_worker(&self, core: &mut Core, slot: usize, why: &str) {
         core.condemn(slot, &ExecError::Protocol(why.to_owned()), Instant::now());
         self.reconcile(core, Instant::now());
     }
 
     /// Starts the workers that are missing.
-    fn reconcile(&self, core: &mut Core, now: Instant) {
+    pub(crate) fn reconcile(&self, core: &mut Core, now: Instant) {
         let need = core.need(now);
         for _ in 0..need {
             let spawner = Arc::clone(&self.spawner.lock());
@@ -442,7 +270,7 @@ impl Pool {
         }
     }
 
-    fn spawn_one(&self, core: &mut Core, spawner: Arc<dyn Spawn>) {
+    pub(crate) fn spawn_one(&self, core: &mut Core, spawner: Arc<dyn Spawn>) {
         let pool = self.arc();
         let Some(slot) = self.shard.take(Arc::clone(&pool) as Arc<dyn Readable>) else {
             core.boot_failed("the shard has no slot for another worker".to_owned(), Instant::now());
@@ -610,141 +438,5 @@ impl Pool {
     #[must_use]
     pub fn queue_len(&self) -> usize {
         self.lock().waiting
-    }
-
-    /// Makes the workers and waits until all are ready.
-    ///
-    /// # Errors
-    /// They die while booting, three times in a row.
-    pub async fn start(&self) -> Result<(), StartError> {
-        self.reconcile(&mut self.lock(), Instant::now());
-        self.until(|core| {
-            if core.closing {
-                return Some(Err(StartError::Stopped));
-            }
-            if core.failures >= START_TRIES {
-                return Some(Err(StartError::Boot(core.last_error.clone())));
-            }
-            let ready = core.count(|worker| matches!(worker.state.get(), State::Ready | State::Working));
-            (ready >= core.target()).then_some(Ok(()))
-        })
-        .await
-    }
-
-    async fn until<T>(&self, mut look: impl FnMut(&mut Core) -> Option<T>) -> T {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if let Some(value) = look(&mut self.lock()) {
-                return value;
-            }
-            changed.await;
-        }
-    }
-
-    /// Replaces all workers by those that `spawner` makes, a few at a time. The first one must become ready
-    /// before any old one leaves.
-    ///
-    /// # Errors
-    /// It did not; nothing has changed then.
-    pub async fn roll(&self, spawner: Arc<dyn Spawn>, limits: Limits) -> Result<(), StartError> {
-        let generation = spawner.generation();
-        {
-            let mut core = self.lock();
-            core.failures = 0;
-            self.spawn_one(&mut core, Arc::clone(&spawner));
-        }
-        self.until(|core| {
-            let new = |worker: &Worker| worker.generation == generation;
-            if core.closing {
-                return Some(Err(StartError::Stopped));
-            }
-            if core.count(|worker| new(worker) && matches!(worker.state.get(), State::Ready | State::Working))
-                > 0
-            {
-                return Some(Ok(()));
-            }
-            let lost = core.pending == 0 && core.count(new) == 0;
-            lost.then(|| match core.failures {
-                0 => Err(StartError::Boot("the first new worker was ready and ended at once".to_owned())),
-                _ => Err(StartError::Boot(core.last_error.clone())),
-            })
-        })
-        .await?;
-        {
-            let mut core = self.lock();
-            core.generation = generation;
-            core.limits = limits;
-            core.limit_again(generation);
-            *self.spawner.lock() = spawner;
-            let now = Instant::now();
-            core.retire_outdated(now);
-            self.reconcile(&mut core, now);
-        }
-        self.wake_ticker();
-        let old = |worker: &Worker| worker.generation < generation;
-        self.until(|core| (core.closing || core.count(old) == 0).then_some(())).await;
-        Ok(())
-    }
-
-    /// Replaces the maker of workers without replacing workers: its zygote died and has a successor.
-    pub fn set_spawner(&self, spawner: Arc<dyn Spawn>) {
-        *self.spawner.lock() = spawner;
-        let mut core = self.lock();
-        core.not_before = None;
-        self.reconcile(&mut core, Instant::now());
-    }
-
-    /// Stops: takes nothing new, finishes what is there for up to `grace`, then has all workers leave.
-    pub async fn shutdown(&self, grace: Duration) {
-        self.lock().accepting = false;
-        self.wake_ticker();
-        let done = async {
-            loop {
-                let busy = {
-                    let core = self.lock();
-                    core.waiting + core.count(|worker| !worker.held.is_empty())
-                };
-                if busy == 0 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let _ = tokio::time::timeout(grace, done).await;
-        let destroy = {
-            let mut core = self.lock();
-            core.closing = true;
-            let now = Instant::now();
-            for slot in 0..core.workers.len() {
-                let busy = core.worker(slot).is_some_and(|worker| !worker.held.is_empty());
-                if busy {
-                    core.condemn(slot, &ExecError::Stopped, now);
-                } else {
-                    core.drain(slot, now);
-                }
-            }
-            // With what workers had not started.
-            core.fail_queue(&ExecError::Stopped);
-            core.limits.destroy_timeout
-        };
-        self.changed.notify_waiters();
-        self.wake_ticker();
-        let gone = self.until(|core| (core.pending == 0 && core.count(|_| true) == 0).then_some(()));
-        if tokio::time::timeout(destroy.min(Duration::from_secs(10)), gone).await.is_err() {
-            self.kill_all();
-            let gone = self.until(|core| (core.count(|_| true) == 0).then_some(()));
-            let _ = tokio::time::timeout(Duration::from_secs(5), gone).await;
-        }
-    }
-
-    /// Ends all workers at once.
-    pub fn kill_all(&self) {
-        let mut core = self.lock();
-        core.accepting = false;
-        core.closing = true;
-        core.fail_queue(&ExecError::Stopped);
-        core.each().for_each(|worker| worker.process.kill());
     }
 }

@@ -10,7 +10,7 @@ mod roll;
 mod simulation;
 mod supervise;
 
-use crate::pool::{Answer, BoxFuture, Caller, Calls, Ended, Process, Spawn, Spawned};
+use crate::{Answer, BoxFuture, Caller, Calls, Ended, Process, Spawn, Spawned};
 use crate::unit::{Exchange, ReplyFrame, Request};
 use crate::{ExecError, Limits, Pool, Readable, Shard, State, WorkerInfo};
 use bytes::Bytes;

@@ -1,0 +1,107 @@
+//! What workers ask of the master on the call lane, and how an answer gets back to them.
+
+use crate::BoxFuture;
+use crate::pool::Pool;
+use crate::replies::{Asked, Seen};
+use rr_channel::{Channel, Lane};
+use rr_wire::rpc::{Call, ONE_WAY};
+use rr_wire::{Bits, Flags, Header};
+use std::sync::Arc;
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The pool's name.
+    pub pool: Arc<str>,
+    /// The worker's number.
+    pub worker: u64,
+    /// Its generation.
+    pub generation: u32,
+    /// Its process id.
+    pub pid: u32,
+    /// Sequences and numbers of its units: those it has and the one answered last.
+    pub units: Vec<(u32, u64)>,
+}
+
+impl Caller {
+    /// The number of the unit that the worker knows by `sequence`; 0 for none.
+    #[must_use]
+    pub fn unit_of(&self, sequence: u32) -> u64 {
+        let known = |(own, _): &&(u32, u64)| sequence != 0 && *own == sequence;
+        self.units.iter().find(known).map_or(0, |(_, unit)| *unit)
+    }
+}
+
+/// What comes of a call.
+pub enum Answer {
+    /// Nothing is sent.
+    None,
+    /// The result, or an error text.
+    Now(Result<Vec<u8>, String>),
+    /// The same, later.
+    Later(BoxFuture<Result<Vec<u8>, String>>),
+}
+
+/// Answers what workers ask on the call lane.
+pub trait Calls: Send + Sync {
+    /// Handles one call. Must not block.
+    fn call(&self, caller: &Caller, method: &str, body: &[u8]) -> Answer;
+}
+
+impl Pool {
+    /// Passes calls on.
+    pub(crate) fn handle(&self, slot: usize, seen: Seen) {
+        for asked in seen.calls {
+            let caller = Caller {
+                pool: Arc::clone(&self.name),
+                worker: asked.worker,
+                generation: asked.generation,
+                pid: asked.pid,
+                units: asked.units.clone(),
+            };
+            match self.calls.call(&caller, &asked.method, &asked.body) {
+                Answer::None => {}
+                Answer::Now(result) => self.answer(&asked, &result),
+                Answer::Later(future) => {
+                    let pool = self.arc();
+                    tokio::spawn(async move {
+                        let result = future.await;
+                        pool.answer(&asked, &result);
+                    });
+                }
+            }
+        }
+        if seen.again {
+            let pool = self.arc();
+            tokio::spawn(async move { pool.look(slot) });
+        }
+    }
+
+    fn answer(&self, asked: &Asked, result: &Result<Vec<u8>, String>) {
+        if asked.sequence == ONE_WAY {
+            return;
+        }
+        let mut core = self.lock();
+        let Some(worker) = core.worker(asked.slot).filter(|worker| worker.id == asked.worker) else { return };
+        let limit = worker.channel.max_payload(Lane::Call) - asked.method.len();
+        let text;
+        let (body, failed) = match result {
+            Ok(body) if body.len() > limit => {
+                text =
+                    format!("{}: an answer of {} bytes; the channel takes {limit}", asked.method, body.len());
+                (text.as_bytes(), true)
+            }
+            Ok(body) => (&body[..], false),
+            Err(text) => (&text.as_bytes()[..text.len().min(limit)], true),
+        };
+        let call = Call { sequence: asked.sequence, method: &asked.method, body, failed };
+        let flags = if failed { Flags::RAW.with(Flags::ERROR) } else { Flags::RAW };
+        let header = Header::new(flags, Bits::default(), &call.options(), 0);
+        match worker.channel.send(Lane::Call, header, [asked.method.as_bytes(), body]) {
+            Ok(true) => worker.channel.flush(),
+            // A worker waits for one answer at a time; one whose lane is full of answers does not read them.
+            Ok(false) => self.break_worker(&mut core, asked.slot, "it does not read its answers"),
+            Err(error) => self.break_worker(&mut core, asked.slot, &error.to_string()),
+        }
+    }
+}
