@@ -25,11 +25,6 @@ extern "C" fn info(_module: *mut ModuleEntry) {
 /// The list of everything that is registered.
 fn contents(module: ModuleBuilder) -> ModuleBuilder {
     module
-        .class::<api::exceptions::Exception>()
-        .class::<api::exceptions::ConfigException>()
-        .class::<api::exceptions::RoleException>()
-        .class::<api::exceptions::ClientGoneException>()
-        .class::<api::exceptions::ChannelException>()
         .class::<api::request::Request>()
         .class::<api::response::Response>()
         .class::<api::worker::Worker>()
@@ -43,7 +38,8 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
 pub fn rr_stub() -> PhpResult<String> {
     use ext_php_rs::describe::{Module, ToStub};
     let module = Module::from(contents(ModuleBuilder::new("roadrunner", env!("CARGO_PKG_VERSION"))));
-    module.to_stub().map_err(|error| error.to_string().into())
+    let stub = module.to_stub().map_err(|error| error.to_string())?;
+    Ok(stub + &api::exceptions::stub())
 }
 
 /// The module, as PHP asks for it.

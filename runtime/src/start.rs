@@ -61,6 +61,9 @@ pub enum ServeError {
     Boot(String),
 }
 
+/// Below this not even the runtime can be built.
+const MIN_DESCRIPTORS: u64 = 32;
+
 fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
     move |error| ServeError::System { what, error }
 }
@@ -78,6 +81,12 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     rr_os::memory::keep_freed_memory();
     let descriptors = rr_os::process::raise_descriptor_limit();
     tracing::debug!(target: "server", descriptors, "limit of open descriptors");
+    if descriptors < MIN_DESCRIPTORS {
+        let text = format!(
+            "a limit of {descriptors} open descriptors; a server needs {MIN_DESCRIPTORS} (ulimit -n)"
+        );
+        return Err(ServeError::Settings(text));
+    }
     let user = user(config)?;
     // Before anything is started, so that a taken port costs nothing.
     let entries = plugins::enabled(config, rr_os::activation::sockets()).map_err(ServeError::Settings)?;
@@ -143,9 +152,11 @@ impl Server {
         let Some(Entry { plugin, pool: pool_config }) = entries.pop() else { return Ok(0) };
         let limits = settings::limits(&pool_config);
         let patience = pool_config.allocate_timeout;
+        // The variant with rings of one page is for tests, whatever the config says.
+        let ring = if cfg!(feature = "tiny") { rr_shm::segment::DEFAULT_RING } else { pool_config.ring_size };
         let nursery = Arc::new(Nursery {
             pool: plugin.name().to_owned(),
-            ring: pool_config.ring_size,
+            ring,
             spin: pool_config.spin,
             shard: Arc::clone(&self.shard),
             obituaries,
@@ -159,7 +170,7 @@ impl Server {
         };
         let zygote = Arc::clone(&generation.zygote);
         let methods = Methods::new(orders);
-        let max_payload = rr_shm::frames::max_payload(pool_config.ring_size);
+        let max_payload = rr_shm::frames::max_payload(ring);
         let workers = limits.num_workers;
         let pool = Pool::new(
             plugin.name(),

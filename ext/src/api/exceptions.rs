@@ -1,57 +1,80 @@
 //! A class per cause. All extend `RoadRunner\Exception`, which is a `RuntimeException`.
 
+use crate::zend;
 use ext_php_rs::prelude::*;
 use ext_php_rs::zend::ClassEntry;
+use std::cell::OnceCell;
 
-fn runtime_exception() -> &'static ClassEntry {
-    // In SPL, which every PHP has; `Exception` would do where it is not there yet.
-    ClassEntry::try_find("RuntimeException").unwrap_or_else(ext_php_rs::zend::ce::exception)
+/// A cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Anything else; the parent of the others.
+    Other,
+    /// A setting is wrong.
+    Config,
+    /// The call does not work in this kind of process.
+    Role,
+    /// The client went away.
+    ClientGone,
+    /// The worker's channel is broken.
+    Channel,
 }
 
-/// The parent of all exceptions of this extension.
-#[php_class]
-#[php(name = "RoadRunner\\Exception")]
-#[php(extends(ce = runtime_exception, stub = "\\RuntimeException"))]
-#[derive(Default)]
-pub struct Exception;
+/// Name and documentation, in the order of [`Cause`].
+const CLASSES: [(&str, &str); 5] = [
+    ("RoadRunner\\Exception", "The parent of all exceptions of this extension."),
+    ("RoadRunner\\ConfigException", "A setting is wrong; the message says where and what to do."),
+    ("RoadRunner\\RoleException", "The call does not work in this kind of process, or at this time."),
+    (
+        "RoadRunner\\ClientGoneException",
+        "The client went away before the request body was complete, or while the response was written.",
+    ),
+    (
+        "RoadRunner\\ChannelException",
+        "The worker's channel to the server is broken; the worker is about to be replaced.",
+    ),
+];
 
-/// A setting is wrong; the message says where and what to do.
-#[php_class]
-#[php(name = "RoadRunner\\ConfigException")]
-#[php(extends(Exception))]
-#[derive(Default)]
-pub struct ConfigException;
+thread_local! {
+    static REGISTERED: OnceCell<[&'static ClassEntry; 5]> = const { OnceCell::new() };
+}
 
-/// The call does not work in this kind of process; the message says where it does.
-#[php_class]
-#[php(name = "RoadRunner\\RoleException")]
-#[php(extends(Exception))]
-#[derive(Default)]
-pub struct RoleException;
+/// Declares the classes, at module start-up. `None`: PHP refused one.
+pub(crate) fn register() -> Option<()> {
+    let parent = zend::register_exception(CLASSES[0].0, None)?;
+    let mut classes = [parent; 5];
+    for (class, (name, _)) in classes.iter_mut().zip(CLASSES).skip(1) {
+        *class = zend::register_exception(name, Some(parent))?;
+    }
+    REGISTERED.with(|registered| registered.set(classes)).ok()
+}
 
-/// The client went away before the request body was complete, or while the response was written.
-#[php_class]
-#[php(name = "RoadRunner\\ClientGoneException")]
-#[php(extends(Exception))]
-#[derive(Default)]
-pub struct ClientGoneException;
+/// The stub of the classes.
+#[cfg(debug_assertions)]
+pub(crate) fn stub() -> String {
+    let class = |(index, (name, documentation)): (usize, &(&str, &str))| {
+        let short = name.trim_start_matches("RoadRunner\\");
+        let parent = if index == 0 { "\\RuntimeException" } else { "Exception" };
+        format!("    /**\n     * {documentation}\n     */\n    class {short} extends {parent} {{}}\n")
+    };
+    let classes: Vec<String> = CLASSES.iter().enumerate().map(class).collect();
+    format!("\nnamespace RoadRunner {{\n{}}}\n", classes.join("\n"))
+}
 
-/// The worker's channel to the server is broken; the worker is about to be replaced.
-#[php_class]
-#[php(name = "RoadRunner\\ChannelException")]
-#[php(extends(Exception))]
-#[derive(Default)]
-pub struct ChannelException;
+/// An exception to throw.
+pub(crate) fn of(cause: Cause, text: impl Into<String>) -> PhpException {
+    let class = REGISTERED.with(|registered| registered.get().map(|classes| classes[cause as usize]));
+    PhpException::new(text.into(), 0, class.unwrap_or_else(ext_php_rs::zend::ce::exception))
+}
 
 /// What a session's error is in PHP.
 pub(crate) fn of_session(error: &rr_worker::SessionError) -> PhpException {
     use rr_worker::SessionError::{Attach, Cancelled, Corrupt, NoUnit, Refused, TooLarge, Unexpected};
-    match error {
-        Cancelled => PhpException::from_class::<ClientGoneException>(error.to_string()),
-        NoUnit => PhpException::from_class::<RoleException>(error.to_string()),
-        Refused(_) | TooLarge { .. } => PhpException::from_class::<Exception>(error.to_string()),
-        Attach(_) | Corrupt(_) | Unexpected(_) => {
-            PhpException::from_class::<ChannelException>(error.to_string())
-        }
-    }
+    let cause = match error {
+        Cancelled => Cause::ClientGone,
+        NoUnit => Cause::Role,
+        Refused(_) | TooLarge { .. } => Cause::Other,
+        Attach(_) | Corrupt(_) | Unexpected(_) => Cause::Channel,
+    };
+    of(cause, error.to_string())
 }

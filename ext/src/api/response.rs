@@ -1,7 +1,7 @@
 //! `RoadRunner\Response`: status, headers and a body, written to the channel without a copy in between.
 
 use super::Text;
-use super::exceptions::Exception;
+use super::exceptions::{self, Cause};
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, ZendHashTable, Zval};
@@ -102,7 +102,7 @@ impl Text {
 }
 
 fn wrong(text: String) -> PhpException {
-    PhpException::from_class::<Exception>(text)
+    exceptions::of(Cause::Other, text)
 }
 
 fn check_status(status: i64) -> PhpResult<u16> {

@@ -1,6 +1,6 @@
 //! `RoadRunner\Server`: settings, the app, and `run()`.
 
-use super::exceptions::{ConfigException, RoleException, of_session};
+use super::exceptions::{self, Cause, of_session};
 use crate::role::{self, session};
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, Zval};
@@ -61,22 +61,28 @@ impl Server {
         loader.load()
     }
 
-    fn set_path(&mut self, path: &str, value: Value) {
+    fn set_path(&mut self, path: &str, value: Value) -> PhpResult<()> {
         let keys: Vec<&str> = path.split('.').collect();
+        if keys.iter().any(|key| key.is_empty()) {
+            return Err(config_error(format!(
+                "Server::set(): \"{path}\" is no path of a setting, such as http.pool.num_workers"
+            )));
+        }
         self.tree.set(&keys, Node::new(value, Position::new(SOURCE)));
+        Ok(())
     }
 
     fn set_address(&mut self, address: &Zval) -> PhpResult<()> {
         if !address.is_null() {
             let value = node(address, 0)?.value;
-            self.set_path("http.address", value);
+            self.set_path("http.address", value)?;
         }
-        Ok(())
+        self.validate()
     }
 }
 
 fn config_error(error: impl ToString) -> PhpException {
-    PhpException::from_class::<ConfigException>(error.to_string())
+    exceptions::of(Cause::Config, error.to_string())
 }
 
 fn callable(value: &Zval, what: &str) -> PhpResult<Zval> {
@@ -95,8 +101,8 @@ impl Server {
     /// @throws ConfigException
     pub fn create(settings: Option<&Zval>) -> PhpResult<Self> {
         let tree = match settings {
-            None => Node::empty(Position::new(SOURCE)),
-            Some(settings) => node(settings, 0)?,
+            Some(settings) if !settings.is_null() => node(settings, 0)?,
+            _ => Node::empty(Position::new(SOURCE)),
         };
         let server = Self::new(None, Vec::new(), tree);
         server.validate()?;
@@ -134,7 +140,7 @@ impl Server {
         value: &Zval,
     ) -> PhpResult<&'a mut ZendClassObject<Server>> {
         let value = node(value, 0)?.value;
-        self_.set_path(path, value);
+        self_.set_path(path, value)?;
         self_.validate()?;
         Ok(self_)
     }
@@ -249,7 +255,8 @@ impl Server {
     /// Settings are checked where they are given; only an address may still be missing.
     fn validate(&self) -> PhpResult<()> {
         let mut probe = self.tree.clone();
-        if probe.lookup("http").is_some() && probe.lookup("http.address").is_none() {
+        let section = probe.lookup("http").and_then(Node::as_map).is_some();
+        if section && probe.lookup("http.address").is_none() {
             let address = Node::new(Value::Str("127.0.0.1:0".to_owned()), Position::new(SOURCE));
             probe.set(&["http", "address"], address);
         }
@@ -291,5 +298,5 @@ fn node(value: &Zval, depth: usize) -> PhpResult<Node> {
 
 /// The exception for a call in the wrong process.
 pub(crate) fn wrong_role(text: &str) -> PhpException {
-    PhpException::from_class::<RoleException>(text.to_owned())
+    exceptions::of(Cause::Role, text)
 }

@@ -1,6 +1,6 @@
 //! The master: the script's main thread is parked here while the server runs.
 
-use crate::api::exceptions::ConfigException;
+use crate::api::exceptions::{self, Cause};
 use crate::api::server::{App, Server};
 use crate::zend;
 use ext_php_rs::prelude::*;
@@ -21,7 +21,8 @@ const INI: [&str; 6] = [
     "max_execution_time=0",
 ];
 
-pub(crate) fn run(server: &Server) -> PhpResult<i64> {
+/// What can be said before anything is started, as exceptions.
+pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     if matches!(server.app, App::None) {
         return Err(wrong("Server::run(): there is nothing to serve; call http() or httpLoop() first"));
     }
@@ -32,14 +33,17 @@ pub(crate) fn run(server: &Server) -> PhpResult<i64> {
         ));
     }
     let loaded = server.load().map_err(|error| wrong(&error.to_string()))?;
-    let launch = Launch {
+    Ok(Launch {
         loaded,
         binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,
         args: arguments().map_err(|error| wrong(&format!("the command line: {error}")))?,
         env: environment(),
         cwd: working_directory(),
         php: describe_php(),
-    };
+    })
+}
+
+pub(crate) fn run(launch: Launch) -> PhpResult<i64> {
     match roadrunner_runtime::serve(launch) {
         Ok(0) => Ok(0),
         Ok(code) => {
@@ -55,7 +59,7 @@ pub(crate) fn run(server: &Server) -> PhpResult<i64> {
 }
 
 fn wrong(text: &str) -> PhpException {
-    PhpException::from_class::<ConfigException>(text.to_owned())
+    exceptions::of(Cause::Config, text)
 }
 
 fn has_code_flag() -> bool {

@@ -47,6 +47,10 @@ pub(crate) fn startup() -> i32 {
         );
         return 1;
     }
+    if crate::api::exceptions::register().is_none() {
+        eprintln!("roadrunner: PHP refused the extension's exception classes");
+        return 1;
+    }
     match zend::take_env(VARIABLE).map(|value| assume(&value)) {
         None | Some(Ok(())) => 0,
         Some(Err(error)) => {
@@ -87,11 +91,17 @@ fn assume(value: &str) -> Result<(), String> {
 
 /// `Server::run()`: what it does depends on what this process is.
 pub(crate) fn run(server: &Server) -> PhpResult<i64> {
+    if SEAT.with(|seat| matches!(*seat.borrow(), Seat::Plain)) {
+        let launch = master::prepare(server)?;
+        take(Seat::Master);
+        return master::run(launch);
+    }
     match take(Seat::Master) {
-        Seat::Plain => master::run(server),
         Seat::Zygote { control, _lifeline } => zygote::run(server, control),
         Seat::Exec(worker) => zygote::run_exec(server, *worker),
-        Seat::Master => Err(wrong_role("Server::run() was called before; a process can serve once")),
+        Seat::Plain | Seat::Master => {
+            Err(wrong_role("Server::run() was called before; a process can serve once"))
+        }
         Seat::Worker => {
             take(Seat::Worker);
             Err(wrong_role("Server::run() cannot be called inside a worker"))

@@ -1,6 +1,6 @@
 //! Requests in a worker: from the channel to PHP and back, whatever PHP does.
 
-use crate::api::exceptions::of_session;
+use crate::api::exceptions::{self, Cause, of_session};
 use crate::api::request::Request;
 use crate::api::response::Parts;
 use crate::api::worker::Worker;
@@ -117,9 +117,7 @@ pub(crate) fn next() -> PhpResult<Option<Request>> {
     unanswered();
     hooks::flush_output();
     if !zend::end_request(false) {
-        return Err(PhpException::from_class::<crate::api::exceptions::ChannelException>(
-            "PHP is out of memory; the worker ends".to_owned(),
-        ));
+        return Err(exceptions::of(Cause::Channel, "PHP is out of memory; the worker ends"));
     }
     receive().map_err(|error| of_session(&error))
 }
@@ -131,7 +129,7 @@ pub(crate) fn respond(value: &Zval) -> PhpResult<()> {
         Ok(()) => Ok(()),
         // The exception is pending; PHP goes on with it.
         Err(Failure::Threw | Failure::Exited | Failure::Bailed) => Ok(()),
-        Err(Failure::Value(text)) => Err(PhpException::from_class::<crate::api::exceptions::Exception>(text)),
+        Err(Failure::Value(text)) => Err(exceptions::of(Cause::Other, text)),
         Err(Failure::Session(error)) => {
             if matches!(error, SessionError::Cancelled) {
                 let _ = session::try_with(rr_worker::Session::end_cancelled);

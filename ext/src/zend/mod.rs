@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
 use ext_php_rs::types::{ZendStr, Zval};
+use ext_php_rs::zend::ClassEntry;
 use rr_os::process::Fork;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
@@ -35,6 +36,7 @@ unsafe extern "C" {
     safe fn rr_worker_stops();
     safe fn rr_report_exception() -> bool;
     safe fn rr_end_request(broken: bool) -> bool;
+    fn rr_register_exception(name: *const c_char, length: usize, parent: *mut ClassEntry) -> *mut ClassEntry;
     fn rr_callable_new(callable: *const Zval) -> *mut RawCallable;
     fn rr_callable_free(callable: *mut RawCallable);
     fn rr_call(callable: *mut RawCallable, count: u32, arguments: *mut Zval, result: *mut Zval) -> c_int;
@@ -130,6 +132,18 @@ pub(crate) fn end_request(broken: bool) -> bool {
     rr_end_request(broken)
 }
 
+/// Declares an exception class; its parent is `RuntimeException` unless there is another. Module start-up only.
+pub(crate) fn register_exception(
+    name: &'static str,
+    parent: Option<&'static ClassEntry>,
+) -> Option<&'static ClassEntry> {
+    let parent = parent.map_or(std::ptr::null_mut(), |parent| std::ptr::from_ref(parent).cast_mut());
+    // SAFETY: the name is valid for its length and copied; the parent is NULL or a registered class (Z2).
+    let class = unsafe { rr_register_exception(name.as_ptr().cast(), name.len(), parent) };
+    // SAFETY: NULL or a class that lives as long as the process.
+    unsafe { class.as_ref() }
+}
+
 /// A PHP callable, looked up once.
 #[derive(Debug)]
 pub(crate) struct Callable(NonNull<RawCallable>);
@@ -189,6 +203,8 @@ pub(crate) fn parse_query(query: &[u8]) -> Zval {
 
 /// Gives each value of an array or Traversable as bytes to `give`, which says whether to go on.
 pub(crate) fn each_chunk(iterable: &Zval, mut give: impl FnMut(&[u8]) -> bool) -> Outcome {
+    /// # Safety
+    /// `context` is a live `F`, `bytes` is valid for `length`.
     unsafe extern "C" fn trampoline<F: FnMut(&[u8]) -> bool>(
         context: *mut c_void,
         bytes: *const c_char,
@@ -210,6 +226,8 @@ pub(crate) fn each_chunk(iterable: &Zval, mut give: impl FnMut(&[u8]) -> bool) -
 
 /// Runs `run` in the outermost frame of this process; `false` when a bailout ended it.
 pub(crate) fn guarded(run: impl FnOnce()) -> bool {
+    /// # Safety
+    /// `context` is a live `Option<F>`.
     unsafe extern "C" fn trampoline<F: FnOnce()>(context: *mut c_void) {
         // SAFETY: `context` is the Option of the frame below, alive and used by nobody else.
         let slot = unsafe { &mut *context.cast::<Option<F>>() };

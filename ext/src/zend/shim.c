@@ -12,6 +12,7 @@
 #include "zend_gc.h"
 #include "zend_interfaces.h"
 #include "zend_smart_str.h"
+#include "ext/spl/spl_exceptions.h"
 #include "ext/standard/basic_functions.h"
 #include "ext/standard/php_random.h"
 #if PHP_VERSION_ID >= 80200
@@ -78,6 +79,16 @@ static void set_ini(const char *name, size_t length, const char *value)
 	zend_string_release(key);
 }
 
+/* -- exceptions --------------------------------------------------------------------------------------------- */
+
+/* Plain internal classes: file, line, trace and the constructor are those of every PHP exception. */
+zend_class_entry *rr_register_exception(const char *name, size_t length, zend_class_entry *parent)
+{
+	zend_class_entry declared;
+	INIT_CLASS_ENTRY_EX(declared, name, length, NULL);
+	return zend_register_internal_class_ex(&declared, parent ? parent : spl_ce_RuntimeException);
+}
+
 /* -- the zygote ---------------------------------------------------------------------------------------------- */
 
 /* Makes the heap small and still before it is shared: garbage collected, caches given back, buffers flushed. */
@@ -130,6 +141,8 @@ void rr_become_worker(void)
 	sapi_module.flush = on_flush;
 	sapi_module.log_message = on_log;
 	PG(connection_status) = PHP_CONNECTION_NORMAL;
+	/* No time limit, but PHP's handler for the signal of one, for set_time_limit(). */
+	zend_set_timeout(0, 1);
 	/* Errors go to the log, never into a response. */
 	set_ini("display_errors", sizeof("display_errors") - 1, "0");
 	set_ini("log_errors", sizeof("log_errors") - 1, "1");

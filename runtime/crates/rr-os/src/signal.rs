@@ -96,6 +96,7 @@ pub fn name(signal: i32) -> &'static str {
         libc::SIGINT => "SIGINT",
         libc::SIGKILL => "SIGKILL",
         libc::SIGPIPE => "SIGPIPE",
+        libc::SIGPROF => "SIGPROF",
         libc::SIGQUIT => "SIGQUIT",
         libc::SIGSEGV => "SIGSEGV",
         libc::SIGSYS => "SIGSYS",

@@ -279,8 +279,11 @@ impl Pool {
         core.pending += 1;
         let id = self.next_worker.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
-            match spawner.spawn(id, slot).await {
-                Ok(spawned) => pool.run_worker(id, slot, spawner.generation(), spawned).await,
+            let (generation, spawned) = (spawner.generation(), spawner.spawn(id, slot).await);
+            // A zygote that died is not kept for as long as its workers live.
+            drop(spawner);
+            match spawned {
+                Ok(spawned) => pool.run_worker(id, slot, generation, spawned).await,
                 Err(error) => pool.not_spawned(slot, error),
             }
         });

@@ -50,10 +50,9 @@ impl Entry {
 /// Serves `listeners` until told to drain, then until the last connection is done.
 pub(crate) async fn serve(listeners: Vec<Listener>, config: Arc<Http>, context: Context) {
     let mut builder = http1::Builder::new();
-    // hyper wants a buffer of at least 8 KiB.
+    // Not pipeline_flush: with it hyper buffers a streamed body without bound. Its buffer is 8 KiB at least.
     builder
         .header_read_timeout(None)
-        .pipeline_flush(true)
         .max_header_size(config.max_header_size)
         .max_buf_size(config.max_header_size.max(64 * 1024));
     if config.max_headers != 100 {
@@ -137,7 +136,9 @@ async fn accept(listener: Listener, shared: Arc<Shared>) {
         }
         match acceptor.accept().await {
             Ok((stream, remote)) => {
-                tokio::spawn(connection(stream, remote, Arc::clone(&shared)));
+                // Listed before its task runs, so that max_connections counts it.
+                let (listed, entry) = list(&shared);
+                tokio::spawn(connection(stream, remote, listed, entry));
             }
             // The client was gone before it was taken.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -162,10 +163,9 @@ impl Drop for Listed {
     }
 }
 
-async fn connection(stream: Stream, remote: String, shared: Arc<Shared>) {
-    let activity = Arc::new(Activity::new());
+fn list(shared: &Arc<Shared>) -> (Listed, Arc<Entry>) {
     let entry = Arc::new(Entry {
-        activity: Arc::clone(&activity),
+        activity: Arc::new(Activity::new()),
         waker: OnceLock::new(),
         close: AtomicBool::new(false),
     });
@@ -175,10 +175,14 @@ async fn connection(stream: Stream, remote: String, shared: Arc<Shared>) {
         connections.insert(id, Arc::clone(&entry));
         connections.len() == 1
     };
-    let _listed = Listed { id, shared: Arc::clone(&shared) };
     if first {
         shared.changed.notify_waiters();
     }
+    (Listed { id, shared: Arc::clone(shared) }, entry)
+}
+
+async fn connection(stream: Stream, remote: String, listed: Listed, entry: Arc<Entry>) {
+    let (shared, activity) = (Arc::clone(&listed.shared), Arc::clone(&entry.activity));
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity)));
     let client = Arc::new(Client { shared: Arc::clone(&shared), activity, remote });
     let serve = service_fn(move |request| service::handle(Arc::clone(&client), request));

@@ -5,7 +5,7 @@ use crate::connection::Shared;
 use crate::io::{Activity, Phase};
 use crate::respond;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -90,6 +90,18 @@ fn check(parts: &http::request::Parts, limit: u64) -> Result<(), Refusal> {
     }
     if parts.method == Method::CONNECT {
         return Err(Refusal::Status(StatusCode::NOT_IMPLEMENTED, "CONNECT is not served"));
+    }
+    // RFC 9112, 6.1: other codings than one "chunked" are where two servers can disagree about a body's end.
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => {}
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
+        _ => {
+            return Err(Refusal::Status(
+                StatusCode::NOT_IMPLEMENTED,
+                "the only transfer coding served is chunked",
+            ));
+        }
     }
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit) {

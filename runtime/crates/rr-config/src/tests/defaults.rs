@@ -15,7 +15,7 @@ fn defaults_of_http_and_pool() {
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [30, 75, 60, 60]);
     let pool = http.pool;
     assert_eq!(pool, Pool::default());
-    assert_eq!((pool.ring_size, pool.prefetch, pool.spin), (256 << 10, 1, Duration::ZERO));
+    assert_eq!((pool.ring_size, pool.prefetch, pool.spin), (256 << 10, 8, Duration::ZERO));
     assert_eq!(pool.supervisor, Supervisor { watch_tick: Duration::from_secs(5), ..Supervisor::default() });
     assert!(pool.workers() >= 1);
     assert_eq!(Pool { num_workers: 3, ..pool }.workers(), 3);

@@ -52,7 +52,7 @@ fn wrong_in_many_ways_each_alone() {
             http("pool: {ring_size: 1KB}"),
             "4: http.pool.ring_size: expected a size from 4KB to 64MB, got \"1KB\"",
         ),
-        (http("pool: {prefetch: 9}"), "4: http.pool.prefetch: expected a number from 0 to 8, got 9"),
+        (http("pool: {prefetch: 16}"), "4: http.pool.prefetch: expected a number from 0 to 15, got 16"),
         (
             http("internal_error_code: 99"),
             "4: http.internal_error_code: expected a number from 100 to 599, got 99",

@@ -10,8 +10,8 @@ mod roll;
 mod simulation;
 mod supervise;
 
-use crate::{Answer, BoxFuture, Caller, Calls, Ended, Process, Spawn, Spawned};
 use crate::unit::{Exchange, ReplyFrame, Request};
+use crate::{Answer, BoxFuture, Caller, Calls, Ended, Process, Spawn, Spawned};
 use crate::{ExecError, Limits, Pool, Readable, Shard, State, WorkerInfo};
 use bytes::Bytes;
 use futures_util::FutureExt;

@@ -1,0 +1,436 @@
+<?php
+
+// Made by `cargo xtask stubs`: edit the Rust sources.
+
+// Stubs for roadrunner
+
+namespace RoadRunner {
+    /**
+     * An HTTP request.
+     *
+     * Its values are made when they are asked for. It stays usable after the response, but what had not been read of
+     * a long body by then is gone.
+     */
+    class Request {
+        public function __construct() {}
+
+        /**
+         * The whole body. A long one is read to its end first.
+         *
+         * @throws ClientGoneException the client went away inside the body
+         *
+         * @return string
+         */
+        public function body(): string {}
+
+        /**
+         * The cookies, decoded; of several with one name the last.
+         *
+         * @return array<string, string>
+         *
+         * @return array
+         */
+        public function cookies(): array {}
+
+        /**
+         * The header of this name in any case, several joined by `, `; null without one.
+         *
+         * @param string $name
+         * @return string|null
+         */
+        public function header(string $name): ?string {}
+
+        /**
+         * All headers, names in lower case.
+         *
+         * @return array<string, list<string>>
+         *
+         * @return array
+         */
+        public function headers(): array {}
+
+        /**
+         * The host and port the client asked for.
+         *
+         * @return string
+         */
+        public function host(): string {}
+
+        /**
+         * Whether the client has gone away, so that nobody reads the response.
+         *
+         * @return bool
+         */
+        public function isCancelled(): bool {}
+
+        /**
+         * Whether the client's connection is encrypted.
+         *
+         * @return bool
+         */
+        public function isSecure(): bool {}
+
+        /**
+         * The method: `GET`, `POST`, …
+         *
+         * @return string
+         */
+        public function method(): string {}
+
+        /**
+         * The path, still percent-encoded, without the query.
+         *
+         * @return string
+         */
+        public function path(): string {}
+
+        /**
+         * `HTTP/1.1` or `HTTP/1.0`.
+         *
+         * @return string
+         */
+        public function protocol(): string {}
+
+        /**
+         * The query as `parse_str()` gives it.
+         *
+         * @return array<int|string, mixed>
+         *
+         * @return array
+         */
+        public function query(): array {}
+
+        /**
+         * What stands behind the `?`, undecoded; empty without one.
+         *
+         * @return string
+         */
+        public function queryString(): string {}
+
+        /**
+         * The next piece of the body, up to `$length` bytes of what has arrived; null at its end. A body of any length
+         * can be read this way in constant memory. Waits while nothing has arrived.
+         *
+         * @throws ClientGoneException the client went away inside the body
+         *
+         * @param int $length
+         * @return string|null
+         */
+        public function read(int $length = 65536): ?string {}
+
+        /**
+         * The client's address without a port; empty on a unix socket.
+         *
+         * @return string
+         */
+        public function remoteAddress(): string {}
+
+        /**
+         * The absolute URI: scheme, host, path and query as the client sent them.
+         *
+         * @return string
+         */
+        public function uri(): string {}
+    }
+
+    /**
+     * An HTTP response.
+     *
+     * The body is a string, something with `__toString()`, or an iterable of strings: a generator streams each piece
+     * as it is made.
+     */
+    class Response {
+        /**
+         * A response.
+         *
+         * @param string|\Stringable|iterable<string> $body
+         * @param array<string, string|int|list<string>> $headers
+         * @throws Exception the status is not from 200 to 599, or the body is of another type
+         *
+         * @param mixed $body
+         * @param int $status
+         * @param mixed $headers
+         */
+        public function __construct(mixed $body = null, int $status = 200, mixed $headers = null) {}
+
+        /**
+         * The body, if it is a string.
+         *
+         * @return string|null
+         */
+        public function body(): ?string {}
+
+        /**
+         * The headers as they were given.
+         *
+         * @return array<string, string|int|list<string>>
+         *
+         * @return array
+         */
+        public function headers(): array {}
+
+        /**
+         * Sets the body.
+         *
+         * @param string|\Stringable|iterable<string> $body
+         *
+         * @param mixed $body
+         * @return \RoadRunner\Response
+         */
+        public function setBody(mixed $body): \RoadRunner\Response {}
+
+        /**
+         * Sets a header, in place of one with exactly this name.
+         *
+         * @param string|int|list<string> $value
+         *
+         * @param string $name
+         * @param mixed $value
+         * @return \RoadRunner\Response
+         */
+        public function setHeader(string $name, mixed $value): \RoadRunner\Response {}
+
+        /**
+         * Sets the status code.
+         *
+         * @param int $status
+         * @return \RoadRunner\Response
+         */
+        public function setStatus(int $status): \RoadRunner\Response {}
+
+        /**
+         * The status code.
+         *
+         * @return int
+         */
+        public function status(): int {}
+    }
+
+    /**
+     * The server: settings, the app, and `run()`.
+     *
+     * What stands above `run()` runs in the master too; what belongs to the app goes into `boot()`.
+     */
+    class Server {
+        public function __construct() {}
+
+        /**
+         * Runs before each worker is forked, in the process it is forked from: `fn (mixed $app): void`. Close here
+         * what must not be shared: database handles, sockets, open files.
+         *
+         * @param mixed $hook
+         * @return \RoadRunner\Server
+         */
+        public function beforeFork(mixed $hook): \RoadRunner\Server {}
+
+        /**
+         * The app's start. Runs once per release, in a process that workers are forked from; what it returns is the
+         * second argument of the handler.
+         *
+         * @param mixed $boot
+         * @return \RoadRunner\Server
+         */
+        public function boot(mixed $boot): \RoadRunner\Server {}
+
+        /**
+         * Checks a file without starting anything; returns the warnings.
+         *
+         * @return list<string>
+         * @throws ConfigException
+         *
+         * @param string $path
+         * @return array
+         */
+        public static function check(string $path = '.rr.yaml'): array {}
+
+        /**
+         * A server with settings from PHP: the keys of `.rr.yaml` as nested arrays.
+         *
+         * @param array<string, mixed> $settings
+         * @throws ConfigException
+         *
+         * @param mixed $settings
+         * @return \RoadRunner\Server
+         */
+        public static function create(mixed $settings = null): \RoadRunner\Server {}
+
+        /**
+         * A server with the settings of a file.
+         *
+         * @param list<string> $overrides `key.path=value` each, as `rr -o`
+         * @throws ConfigException
+         *
+         * @param string $path
+         * @param array|null $overrides
+         * @return \RoadRunner\Server
+         */
+        public static function fromFile(string $path = '.rr.yaml', ?array $overrides = null): \RoadRunner\Server {}
+
+        /**
+         * Serves HTTP with a handler: `fn (Request $request, mixed $app): Response|string|null`.
+         *
+         * @param string|list<string>|null $address `127.0.0.1:8080`, `:8080`, `unix:///run/app.sock`; null: from config
+         * @throws ConfigException
+         *
+         * @param mixed $address
+         * @param mixed $handler
+         * @return \RoadRunner\Server
+         */
+        public function http(mixed $address, mixed $handler): \RoadRunner\Server {}
+
+        /**
+         * Serves HTTP with a loop: `fn (Worker $worker, mixed $app): void`.
+         *
+         * @param string|list<string>|null $address
+         * @throws ConfigException
+         *
+         * @param mixed $address
+         * @param mixed $loop
+         * @return \RoadRunner\Server
+         */
+        public function httpLoop(mixed $address, mixed $loop): \RoadRunner\Server {}
+
+        /**
+         * Runs in each new worker before its first request: `fn (mixed $app): void`. Open here what was closed.
+         *
+         * @param mixed $hook
+         * @return \RoadRunner\Server
+         */
+        public function onWorkerStart(mixed $hook): \RoadRunner\Server {}
+
+        /**
+         * Runs in each worker that ends in order: `fn (mixed $app): void`.
+         *
+         * @param mixed $hook
+         * @return \RoadRunner\Server
+         */
+        public function onWorkerStop(mixed $hook): \RoadRunner\Server {}
+
+        /**
+         * From a request: has the server boot the app anew and replace its workers. Returns before that is done.
+         *
+         * @throws RoleException outside of a worker
+         *
+         * @return void
+         */
+        public static function reload(): void {}
+
+        /**
+         * Starts the server and returns when it has been stopped. A server that cannot start says why on stderr and
+         * ends the script with exit code 1.
+         *
+         * @throws ConfigException
+         * @throws RoleException inside a worker, or called twice
+         *
+         * @return int
+         */
+        public function run(): int {}
+
+        /**
+         * Sets one setting by its path, such as `http.pool.num_workers`.
+         *
+         * @throws ConfigException
+         *
+         * @param string $path
+         * @param mixed $value
+         * @return \RoadRunner\Server
+         */
+        public function set(string $path, mixed $value): \RoadRunner\Server {}
+
+        /**
+         * From a request: has the server finish what it does and stop.
+         *
+         * @throws RoleException outside of a worker
+         *
+         * @return void
+         */
+        public static function stop(): void {}
+
+        /**
+         * From a request: the workers as JSON, one object each.
+         *
+         * @throws RoleException outside of a worker
+         *
+         * @return string
+         */
+        public static function workers(): string {}
+    }
+
+    /**
+     * The worker's side of the loop mode: `while ($request = $worker->receive()) { $worker->respond(…); }`
+     */
+    class Worker {
+        public function __construct() {}
+
+        /**
+         * Answers the request with an error: `http.internal_error_code`, 500 by default. The text goes to the client
+         * in debug mode only.
+         *
+         * @throws RoleException there is no request, or it has been answered
+         *
+         * @param string $message
+         * @return void
+         */
+        public function fail(string $message): void {}
+
+        /**
+         * Waits for the next request; null when the worker should end.
+         *
+         * A request that has had no response by then is answered with an error.
+         *
+         * @throws RoleException outside of a worker
+         *
+         * @return \RoadRunner\Request|null
+         */
+        public function receive(): ?\RoadRunner\Request {}
+
+        /**
+         * Answers the request.
+         *
+         * @param Response|string|null $response
+         * @throws ClientGoneException the client went away while the response was written
+         * @throws RoleException there is no request, or it has been answered
+         *
+         * @param mixed $response
+         * @return void
+         */
+        public function respond(mixed $response): void {}
+    }
+}
+
+namespace {
+    class RustClosure {
+        /**
+         * @param mixed $args
+         * @return mixed
+         */
+        public function __invoke(mixed ...$args): mixed {}
+    }
+}
+
+namespace RoadRunner {
+    /**
+     * The parent of all exceptions of this extension.
+     */
+    class Exception extends \RuntimeException {}
+
+    /**
+     * A setting is wrong; the message says where and what to do.
+     */
+    class ConfigException extends Exception {}
+
+    /**
+     * The call does not work in this kind of process, or at this time.
+     */
+    class RoleException extends Exception {}
+
+    /**
+     * The client went away before the request body was complete, or while the response was written.
+     */
+    class ClientGoneException extends Exception {}
+
+    /**
+     * The worker's channel to the server is broken; the worker is about to be replaced.
+     */
+    class ChannelException extends Exception {}
+}
