@@ -1,0 +1,76 @@
+--TEST--
+Classes and methods with their signatures
+--EXTENSIONS--
+roadrunner
+--FILE--
+<?php
+foreach (['Server', 'Request', 'Response', 'Worker'] as $name) {
+    $class = new ReflectionClass("RoadRunner\\$name");
+    echo $class->isFinal() ? 'final ' : '', "class $name\n";
+    $lines = [];
+    foreach ($class->getMethods() as $method) {
+        if ($method->isConstructor() && $name !== 'Response') {
+            // Made by the server only: new throws, see construct.phpt.
+            continue;
+        }
+        $parameters = [];
+        foreach ($method->getParameters() as $parameter) {
+            $text = "{$parameter->getType()} \${$parameter->getName()}";
+            if ($parameter->isOptional()) {
+                $text .= ' = ' . ($parameter->isDefaultValueAvailable() ? var_export($parameter->getDefaultValue(), true) : '?');
+            }
+            $parameters[] = $text;
+        }
+        $line = $method->isStatic() ? 'static ' : '';
+        $line .= $method->getName() . '(' . implode(', ', $parameters) . ')';
+        $line .= $method->hasReturnType() ? ": {$method->getReturnType()}" : '';
+        $lines[] = $line;
+    }
+    sort($lines);
+    echo '    ', implode("\n    ", $lines), "\n";
+}
+?>
+--EXPECT--
+final class Server
+    beforeFork(mixed $hook): RoadRunner\Server
+    boot(mixed $boot): RoadRunner\Server
+    http(mixed $address, mixed $handler): RoadRunner\Server
+    httpLoop(mixed $address, mixed $loop): RoadRunner\Server
+    onWorkerStart(mixed $hook): RoadRunner\Server
+    onWorkerStop(mixed $hook): RoadRunner\Server
+    run(): int
+    set(string $path, mixed $value): RoadRunner\Server
+    static check(string $path = '.rr.yaml'): array
+    static create(mixed $settings = NULL): RoadRunner\Server
+    static fromFile(string $path = '.rr.yaml', ?array $overrides = NULL): RoadRunner\Server
+    static reload(): void
+    static stop(): void
+    static workers(): string
+final class Request
+    body(): string
+    cookies(): array
+    header(string $name): ?string
+    headers(): array
+    host(): string
+    isCancelled(): bool
+    isSecure(): bool
+    method(): string
+    path(): string
+    protocol(): string
+    query(): array
+    queryString(): string
+    read(int $length = 65536): ?string
+    remoteAddress(): string
+    uri(): string
+class Response
+    __construct(mixed $body = NULL, int $status = 200, mixed $headers = NULL)
+    body(): ?string
+    headers(): array
+    setBody(mixed $body): RoadRunner\Response
+    setHeader(string $name, mixed $value): RoadRunner\Response
+    setStatus(int $status): RoadRunner\Response
+    status(): int
+final class Worker
+    fail(string $message): void
+    receive(): ?RoadRunner\Request
+    respond(mixed $response): void

@@ -1,0 +1,16 @@
+--TEST--
+Server::run() that was refused for its settings can be called again
+--EXTENSIONS--
+roadrunner
+--FILE--
+<?php
+require __DIR__ . '/../attempt.inc';
+
+use RoadRunner\Server;
+
+attempt('first', fn () => Server::create()->run());
+attempt('second', fn () => Server::create()->run());
+?>
+--EXPECT--
+first: RoadRunner\ConfigException: Server::run(): there is nothing to serve; call http() or httpLoop() first
+second: RoadRunner\ConfigException: Server::run(): there is nothing to serve; call http() or httpLoop() first
