@@ -116,6 +116,7 @@ impl Inner {
             let _ = self.shell.kill("TERM", &pid.to_string());
             let deadline = Instant::now() + PATIENCE;
             while Stat::read(pid).is_some() && Instant::now() < deadline {
+                // SLEEP: polls a process of the system, bounded by the deadline above.
                 std::thread::sleep(POLL);
             }
         }
@@ -157,6 +158,7 @@ impl Running {
             if Instant::now() > deadline {
                 return Err(format!("{} did not end within {} s", self.name, limit.as_secs()).into());
             }
+            // SLEEP: polls a process of the system, bounded by the deadline above.
             std::thread::sleep(POLL);
         }
         Ok(())
@@ -239,6 +241,7 @@ mod tests {
         let deadline = Instant::now() + PATIENCE;
         while Stat::read(child).is_some() {
             assert!(Instant::now() < deadline, "the child was left behind");
+            // SLEEP: polls a process of the system, bounded by the deadline above.
             std::thread::sleep(POLL);
         }
         keeper.close();
