@@ -1,5 +1,5 @@
-//! The extension: what PHP sees ([`api`]), what the engine must do in each process ([`role`]), and the calls into
-//! Zend that need C ([`zend`]). All logic that needs no PHP is in `runtime/`.
+//! The extension: what PHP sees (`api`), what the engine must do in each process (`role`), and the calls into
+//! Zend that need C (`zend`). All logic that needs no PHP is in `runtime/`.
 #![allow(missing_docs, reason = "php_module makes a public function without documentation")]
 
 mod api;

@@ -1,7 +1,7 @@
 //! A pool of workers: who runs which unit of work, who waits, who is replaced. Knows channels, not processes: how
 //! a worker comes to be is behind [`Spawn`], how it ends behind [`Process`].
 //!
-//! The decisions are in [`core`](crate::pool) under one lock, with the time passed in, so that tests drive them by
+//! The decisions are in `core` under one lock, with the time passed in, so that tests drive them by
 //! hand; the shell around them spawns tasks and sleeps.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Shared memory between the master and its workers: one sealed [`segment::Segment`] per worker with four rings
+//! Shared memory between the master and its workers: one sealed `segment::Segment` per worker with four rings
 //! of goridge frames, and one [`shard::ShardPage`] per Tokio shard with a doorbell and a ready bitmap.
 //! Knows nothing of processes, pools or PHP. The layout is drawn in `docs/channel.md`.
 //!
