@@ -1,6 +1,6 @@
 //! From config sections to what the crates below take.
 
-use rr_config::Pool;
+use rr_config::{Config, Pool};
 use rr_pool::{Dynamic, Limits};
 
 /// The limits of a pool.
@@ -25,5 +25,54 @@ pub(crate) fn limits(pool: &Pool) -> Limits {
             grow_after: dynamic.grow_after,
         }),
         prefetch: if pool.debug { 0 } else { pool.prefetch },
+    }
+}
+
+/// Settings that are understood and have no effect yet, each with what happens instead: nothing is ignored silently.
+pub(crate) fn without_effect(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |given: bool, key: &str, instead: &str| {
+        if given {
+            notes.push(format!("{key} has no effect in this version; {instead}"));
+        }
+    };
+    let server = &config.server;
+    let handler = "workers run what Server::http() or httpLoop() was given";
+    note(!server.command.is_empty(), "server.command", handler);
+    note(server.relay != "pipes", "server.relay", "native workers are on shared memory");
+    note(server.on_init.is_some(), "server.on_init", "run the command before the server");
+    if let Some(http) = &config.http {
+        note(!http.pool.command.is_empty(), "http.pool.command", handler);
+        note(http.raw_body, "http.raw_body", "a handler gets every body raw");
+        note(!http.middleware.is_empty(), "http.middleware", "requests go to the handler unchanged");
+        note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
+    }
+    let logs = &config.logs;
+    note(
+        logs.file.is_some(),
+        "logs.file_logger_options",
+        "name a file in logs.output and rotate it from outside",
+    );
+    note(config.endure.print_graph, "endure.print_graph", "there is no plugin graph");
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rr_config::Loader;
+
+    fn config(yaml: &str) -> Config {
+        Loader::new().text("test", &format!("version: '3'\n{yaml}")).load().expect("loads").config
+    }
+
+    #[test]
+    fn settings_without_effect_are_said() {
+        assert!(without_effect(&config("http: {address: ':0'}")).is_empty());
+        let notes = without_effect(&config(
+            "server: {command: php w.php}\nhttp: {address: ':0', middleware: [gzip]}",
+        ));
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].starts_with("server.command has no effect in this version; workers run"));
     }
 }

@@ -78,6 +78,9 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     for warning in &launch.loaded.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
+    for note in settings::without_effect(config) {
+        tracing::warn!(target: "config", "{note}");
+    }
     rr_os::memory::keep_freed_memory();
     let descriptors = rr_os::process::raise_descriptor_limit();
     tracing::debug!(target: "server", descriptors, "limit of open descriptors");

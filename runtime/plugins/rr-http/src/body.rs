@@ -22,7 +22,12 @@ pub(crate) struct Body {
 
 enum Kind {
     Full(Bytes),
-    Stream { first: Bytes, exchange: Exchange },
+    Stream {
+        first: Bytes,
+        exchange: Exchange,
+    },
+    /// The stream broke; said once what came before it is on its way.
+    Broken(ExecError),
     Done,
 }
 
@@ -61,6 +66,11 @@ impl http_body::Body for Body {
         loop {
             let bytes = match &mut this.kind {
                 Kind::Done => return Poll::Ready(None),
+                // The head is out: breaking the connection is how the client learns of it (HTTP-17).
+                Kind::Broken(_) => {
+                    let Kind::Broken(error) = std::mem::replace(&mut this.kind, Kind::Done) else { continue };
+                    return Poll::Ready(Some(Err(error)));
+                }
                 Kind::Full(bytes) => {
                     let bytes = std::mem::take(bytes);
                     this.kind = Kind::Done;
@@ -75,10 +85,11 @@ impl http_body::Body for Body {
                                 continue;
                             }
                             Poll::Ready(Some(Err(error))) => {
-                                // The head is out: breaking the connection is how the client learns of it (HTTP-17).
                                 tracing::error!(target: "http", "a response was cut off: {error}");
-                                this.kind = Kind::Done;
-                                return Poll::Ready(Some(Err(error)));
+                                this.kind = Kind::Broken(error);
+                                // hyper flushes while a body is pending, and drops what it holds at an error.
+                                cx.waker().wake_by_ref();
+                                return Poll::Pending;
                             }
                             Poll::Ready(Some(Ok(frame))) => {
                                 *first = frame.body;
@@ -104,7 +115,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Done => true,
             Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Stream { .. } => false,
+            Kind::Stream { .. } | Kind::Broken(_) => false,
         }
     }
 
@@ -112,7 +123,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Done => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream { .. } => SizeHint::default(),
+            Kind::Stream { .. } | Kind::Broken(_) => SizeHint::default(),
         }
     }
 }
