@@ -68,7 +68,7 @@ async fn replace(
     let patience =
         current.config.http.as_ref().map_or(Duration::from_secs(60), |http| http.pool.allocate_timeout);
     let (generation, booted) = boot(nursery, number, patience).await?;
-    let zygote = Arc::clone(&generation.zygote);
+    let mut zygote = Arc::clone(&generation.zygote);
     let config = match read_settings(&booted.settings) {
         Ok(config) => config,
         Err(error) => {
@@ -77,7 +77,20 @@ async fn replace(
         }
     };
     let limits = limits(&config).unwrap_or_else(|| limits(&current.config).unwrap_or_default());
-    if let Err(error) = pool.roll(Arc::new(generation), limits).await {
+    let rolled = {
+        let mut rolling = std::pin::pin!(pool.roll(Arc::new(generation), limits));
+        loop {
+            let dying = Arc::clone(&zygote);
+            tokio::select! {
+                rolled = &mut rolling => break rolled,
+                // Before its first worker is ready this ends the reload; after that the way back is closed.
+                () = dying.gone(), if pool.generation() == number => {
+                    zygote = successor(pool, nursery, number).await;
+                }
+            }
+        }
+    };
+    if let Err(error) = rolled {
         zygote.exit().await;
         return Err(error.to_string());
     }
@@ -130,13 +143,18 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 pub(crate) async fn succeed(pool: &Arc<Pool>, nursery: &Arc<Nursery>, current: &mut Current) {
     let number = current.zygote.generation();
     tracing::warn!(target: "server", generation = number, pid = current.zygote.pid(), "the zygote died; its workers go on, starting another");
+    current.zygote = successor(pool, nursery, number).await;
+}
+
+/// Boots a zygote of generation `number` until that works, and has the pool use it.
+async fn successor(pool: &Arc<Pool>, nursery: &Arc<Nursery>, number: u32) -> Arc<Zygote> {
     let mut delay = Duration::from_millis(100);
     loop {
         match boot(nursery, number, Duration::from_secs(60)).await {
             Ok((generation, _)) => {
-                current.zygote = Arc::clone(&generation.zygote);
+                let zygote = Arc::clone(&generation.zygote);
                 pool.set_spawner(Arc::new(generation));
-                return;
+                return zygote;
             }
             Err(error) => {
                 tracing::error!(target: "server", generation = number, "the zygote could not be replaced, trying again in {delay:?}: {error}");

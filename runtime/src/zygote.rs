@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
+/// How long a fork may take, hooks included.
+const FORK_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How to start this program again in another role.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
@@ -191,7 +194,17 @@ impl Zygote {
             self.pending.lock().remove(&worker);
             return Err(format!("the zygote cannot be reached: {error}"));
         }
-        receiver.await.unwrap_or_else(|_| Err("the zygote died".to_owned()))
+        match tokio::time::timeout(FORK_PATIENCE, receiver).await {
+            Ok(reply) => reply.unwrap_or_else(|_| Err("the zygote died".to_owned())),
+            Err(_) => {
+                // A hook that hangs, or a stopped process: another zygote takes its place.
+                self.pending.lock().remove(&worker);
+                self.kill();
+                Err(format!(
+                    "the zygote did not fork within {FORK_PATIENCE:?} (a beforeFork hook that waits?)"
+                ))
+            }
+        }
     }
 
     /// Has it leave; its workers go on.

@@ -1,7 +1,7 @@
 //! `RoadRunner\Request`: a view of the request's bytes; PHP values are made when asked for.
 
 use super::Text;
-use super::exceptions::of_session;
+use super::exceptions::{self, Cause, of_session};
 use crate::role::session;
 use crate::zend;
 use ext_php_rs::boxed::ZBox;
@@ -147,7 +147,13 @@ impl Request {
     ///
     /// @throws ClientGoneException the client went away inside the body
     pub fn body(&mut self) -> PhpResult<Text> {
+        let limit = zend::memory_limit();
         while let Some(piece) = self.pull()? {
+            // It is collected outside of PHP's memory first.
+            if limit.is_some_and(|limit| self.payload.len() + piece.len() > limit) {
+                let text = "the request body is larger than memory_limit; read() takes it in pieces";
+                return Err(exceptions::of(Cause::Other, text));
+            }
             self.payload.extend_from_slice(&piece);
         }
         Ok(Text::new(&self.payload[self.context..]))

@@ -166,10 +166,13 @@ impl<'a> Parts<'a> {
             let mut push = |value: &'a Zval| -> Result<(), String> {
                 let bytes = match value.zend_str() {
                     Some(text) => std::borrow::Cow::Borrowed(text.as_bytes()),
-                    None => value
-                        .coerce_to_string()
-                        .map(|text| std::borrow::Cow::Owned(text.into_bytes()))
-                        .ok_or_else(|| format!("the value of response header {name:?} is no string"))?,
+                    // No objects: nothing of PHP runs while the head is made.
+                    None if !value.is_scalar() => {
+                        return Err(format!("the value of response header {name:?} is no string"));
+                    }
+                    None => crate::zend::to_bytes(value)
+                        .map(std::borrow::Cow::Owned)
+                        .map_err(|_| format!("the value of response header {name:?} is no string"))?,
                 };
                 if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
                     return Err(format!("a line break or NUL in the value of response header {name:?}"));

@@ -18,6 +18,8 @@ const DONE: i32 = 0;
 const BROKEN: i32 = 255;
 
 thread_local! {
+    /// A fatal error was survived inside a loop that PHP controls: no more requests.
+    static PHP_BROKEN: Cell<bool> = const { Cell::new(false) };
     static STOPPED: Cell<bool> = const { Cell::new(false) };
     static SEEN: Cell<u64> = const { Cell::new(0) };
 }
@@ -28,8 +30,8 @@ enum Failure {
     Value(String),
     /// PHP threw while it made the body.
     Threw,
-    /// PHP exited while it made the body.
-    Exited,
+    /// PHP exited while it made the body; the head, if it was not sent yet.
+    Exited(Vec<u8>),
     /// PHP is broken.
     Bailed,
     /// The channel.
@@ -70,9 +72,11 @@ pub(crate) fn handler(handler: &Callable, app: &Zval) -> i32 {
             Outcome::Returned => finish(send(&value)),
             other => settle(other),
         };
-        drop((value, arguments));
+        let [request, app] = arguments;
+        // Destructors are PHP code.
+        let freed = [value, request, app].map(zend::free).iter().all(|freed| *freed);
         hooks::flush_output();
-        if !zend::end_request(!sound) {
+        if !zend::end_request(!(sound && freed)) {
             return BROKEN;
         }
     }
@@ -92,7 +96,7 @@ pub(crate) fn run_loop(body: &Callable, app: &Zval) -> i32 {
             other => settle(other),
         };
         hooks::flush_output();
-        if !zend::end_request(!sound) {
+        if !zend::end_request(!sound) || PHP_BROKEN.with(Cell::get) {
             return BROKEN;
         }
         if STOPPED.with(Cell::get) || outcome == Outcome::Returned {
@@ -116,8 +120,9 @@ pub(crate) fn next() -> PhpResult<Option<Request>> {
     session::with(|_| ())?;
     unanswered();
     hooks::flush_output();
-    if !zend::end_request(false) {
-        return Err(exceptions::of(Cause::Channel, "PHP is out of memory; the worker ends"));
+    if !zend::end_request(false) || PHP_BROKEN.with(Cell::get) {
+        PHP_BROKEN.with(|broken| broken.set(true));
+        return Err(exceptions::of(Cause::Channel, "PHP is broken after a fatal error; the worker ends"));
     }
     receive().map_err(|error| of_session(&error))
 }
@@ -128,7 +133,17 @@ pub(crate) fn respond(value: &Zval) -> PhpResult<()> {
     match send(value) {
         Ok(()) => Ok(()),
         // The exception is pending; PHP goes on with it.
-        Err(Failure::Threw | Failure::Exited | Failure::Bailed) => Ok(()),
+        Err(Failure::Threw) => Ok(()),
+        Err(Failure::Exited(head)) => {
+            end_stream(&head);
+            zend::exit_script(0);
+            Ok(())
+        }
+        Err(Failure::Bailed) => {
+            PHP_BROKEN.with(|broken| broken.set(true));
+            send_error(&zend::last_error().unwrap_or_else(|| "a fatal error".to_owned()));
+            Err(exceptions::of(Cause::Channel, "a fatal error in the body of a response; the worker ends"))
+        }
         Err(Failure::Value(text)) => Err(exceptions::of(Cause::Other, text)),
         Err(Failure::Session(error)) => {
             if matches!(error, SessionError::Cancelled) {
@@ -197,8 +212,8 @@ fn finish(sent: Result<(), Failure>) -> bool {
         Err(Failure::Threw) => settle(Outcome::Threw),
         Err(Failure::Bailed) => settle(Outcome::Bailed),
         // What was sent so far is all; the stream ends here.
-        Err(Failure::Exited) => {
-            let _ = session::try_with(|session| session.reply(b"", b"", false));
+        Err(Failure::Exited(head)) => {
+            end_stream(&head);
             true
         }
         Err(Failure::Session(SessionError::Cancelled)) => {
@@ -211,6 +226,14 @@ fn finish(sent: Result<(), Failure>) -> bool {
             matches!(error, SessionError::TooLarge { .. })
         }
     }
+}
+
+/// Ends a stream that `exit()` has ended; one that had not begun is an empty response.
+fn end_stream(head: &[u8]) {
+    let _ = session::try_with(|session| match session.reply(head, b"", false) {
+        Err(SessionError::Cancelled) => session.end_cancelled(),
+        other => other,
+    });
 }
 
 fn send_error(text: &str) {
@@ -232,16 +255,18 @@ fn send(value: &Zval) -> Result<(), Failure> {
     if body.is_array() || body.is_traversable() {
         return send_stream(&parts);
     }
-    let owned;
+    let owned: Vec<u8>;
     let bytes: &[u8] = if let Some(text) = body.zend_str() {
         text.as_bytes()
     } else if body.is_null() {
         b""
     } else {
-        owned = body
-            .coerce_to_string()
-            .ok_or_else(|| Failure::Value("the body cannot be made a string".to_owned()))?;
-        owned.as_bytes()
+        owned = zend::to_bytes(body).map_err(|outcome| match outcome {
+            Outcome::Threw => Failure::Threw,
+            Outcome::Exited => Failure::Exited(Vec::new()),
+            Outcome::Returned | Outcome::Bailed => Failure::Bailed,
+        })?;
+        &owned
     };
     let mut head = Vec::with_capacity(256);
     parts.encode(&mut head, (bytes.len() > STATED).then_some(bytes.len())).map_err(Failure::Value)?;
@@ -273,7 +298,7 @@ fn send_stream(parts: &Parts<'_>) -> Result<(), Failure> {
     match (failed, outcome) {
         (Some(error), _) => Err(Failure::Session(error)),
         (None, Outcome::Threw) => Err(Failure::Threw),
-        (None, Outcome::Exited) => Err(Failure::Exited),
+        (None, Outcome::Exited) => Err(Failure::Exited(head)),
         (None, Outcome::Bailed) => Err(Failure::Bailed),
         (None, Outcome::Returned) => {
             let context = std::mem::take(&mut head);

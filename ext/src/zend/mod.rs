@@ -38,6 +38,9 @@ unsafe extern "C" {
     safe fn rr_end_request(broken: bool) -> bool;
     fn rr_register_exception(name: *const c_char, length: usize, parent: *mut ClassEntry) -> *mut ClassEntry;
     fn rr_callable_new(callable: *const Zval) -> *mut RawCallable;
+    safe fn rr_memory_limit() -> usize;
+    fn rr_free(value: *mut Zval) -> bool;
+    fn rr_to_string(value: *const Zval, outcome: *mut c_int) -> *mut ZendStr;
     fn rr_callable_free(callable: *mut RawCallable);
     fn rr_call(callable: *mut RawCallable, count: u32, arguments: *mut Zval, result: *mut Zval) -> c_int;
     fn rr_exception_text() -> *mut ZendStr;
@@ -182,6 +185,31 @@ pub(crate) fn exception_text() -> Option<String> {
     // SAFETY: the reference is this side's; dropping the box gives it back.
     drop(unsafe { ext_php_rs::boxed::ZBox::from_raw(text.as_ptr()) });
     Some(copy)
+}
+
+/// Frees a value, whose destructor may be PHP code; `false`: the process must end.
+pub(crate) fn free(value: Zval) -> bool {
+    let mut value = std::mem::ManuallyDrop::new(value);
+    // SAFETY: a valid zval, which the shim frees and empties; it is not dropped a second time (Z4).
+    unsafe { rr_free(&raw mut *value) }
+}
+
+/// A value as bytes: `__toString()` may run.
+pub(crate) fn to_bytes(value: &Zval) -> Result<Vec<u8>, Outcome> {
+    let mut outcome = 0;
+    // SAFETY: a valid zval and room for the outcome (Z2, Z4).
+    let text = unsafe { rr_to_string(value, &raw mut outcome) };
+    let Some(text) = NonNull::new(text) else { return Err(Outcome::from_raw(outcome)) };
+    // SAFETY: not NULL, a valid zend_string.
+    let bytes = unsafe { text.as_ref() }.as_bytes().to_vec();
+    // SAFETY: the reference is this side's; dropping the box gives it back.
+    drop(unsafe { ext_php_rs::boxed::ZBox::from_raw(text.as_ptr()) });
+    Ok(bytes)
+}
+
+/// Bytes that PHP code may use; `None`: no limit.
+pub(crate) fn memory_limit() -> Option<usize> {
+    Some(rr_memory_limit()).filter(|limit| *limit > 0)
 }
 
 /// The message of the last PHP error.

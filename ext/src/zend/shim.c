@@ -91,6 +91,8 @@ zend_class_entry *rr_register_exception(const char *name, size_t length, zend_cl
 
 /* -- the zygote ---------------------------------------------------------------------------------------------- */
 
+bool rr_report_exception(void);
+
 /* Makes the heap small and still before it is shared: garbage collected, caches given back, buffers flushed. */
 size_t rr_freeze(void)
 {
@@ -98,6 +100,8 @@ size_t rr_freeze(void)
 		php_output_end_all();
 		zend_gc_collect_cycles();
 	} zend_end_try();
+	/* What a destructor threw must not be pending in every fork. */
+	rr_report_exception();
 	zend_mm_gc(zend_mm_get_heap());
 	fflush(NULL);
 	return zend_memory_usage(0);
@@ -328,12 +332,25 @@ bool rr_end_request(bool broken)
 {
 	volatile bool sound = !broken;
 	if (BG(user_shutdown_function_names)) {
+		zend_execute_data *execute_data = EG(current_execute_data);
+		zend_vm_stack stack = EG(vm_stack);
+		zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
 		clear_oom();
+		/* It catches bailouts itself; this is how it shows. */
+		CG(unclean_shutdown) = 0;
 		zend_try {
 			php_call_shutdown_functions();
 		} zend_catch {
 			sound = false;
 		} zend_end_try();
+		if (CG(unclean_shutdown)) {
+			sound = false;
+			EG(current_execute_data) = execute_data;
+			EG(vm_stack) = stack;
+			EG(vm_stack_top) = top;
+			EG(vm_stack_end) = end;
+			CG(unclean_shutdown) = 0;
+		}
 		if (settle() == RR_THREW) {
 			sound = rr_report_exception() && sound;
 		}
@@ -351,9 +368,17 @@ bool rr_end_request(bool broken)
 			sound = rr_report_exception() && sound;
 		}
 	}
+	/* What destructors threw since the answer belongs to this request and to no other. */
+	if (settle() == RR_THREW) {
+		sound = rr_report_exception() && sound;
+	}
 	if (had_oom()) {
 		sound = false;
 		clear_oom();
+	}
+	if (EG(timeout_seconds)) {
+		/* set_time_limit() was for this request. */
+		set_ini("max_execution_time", sizeof("max_execution_time") - 1, "0");
 	}
 	EG(exit_status) = 0;
 	PG(connection_status) = PHP_CONNECTION_NORMAL;
@@ -397,6 +422,50 @@ bool rr_guarded(void (*run)(void *), void *context)
 	} zend_end_try();
 	EG(bailout) = inherited;
 	return sound;
+}
+
+/* Frees a value, whose destructor may be PHP code. False: this process must end. */
+bool rr_free(zval *value)
+{
+	volatile bool sound = true;
+	zend_try {
+		zval_ptr_dtor(value);
+	} zend_catch {
+		sound = false;
+		CG(unclean_shutdown) = 0;
+	} zend_end_try();
+	ZVAL_UNDEF(value);
+	return sound;
+}
+
+/* A value as text, NULL unless RR_RETURNED. Owned by the caller. */
+zend_string *rr_to_string(zval *value, int *outcome)
+{
+	zend_string *volatile text = NULL;
+	volatile int how = RR_RETURNED;
+	zend_execute_data *execute_data = EG(current_execute_data);
+	zend_vm_stack stack = EG(vm_stack);
+	zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
+	zend_try {
+		text = zval_try_get_string(value);
+		how = settle();
+	} zend_catch {
+		how = RR_BAILED;
+		EG(current_execute_data) = execute_data;
+		EG(vm_stack) = stack;
+		EG(vm_stack_top) = top;
+		EG(vm_stack_end) = end;
+		CG(unclean_shutdown) = 0;
+		gc_protect(0);
+	} zend_end_try();
+	*outcome = how;
+	return how == RR_RETURNED ? text : NULL;
+}
+
+/* Bytes that PHP code may use; 0 is no limit. */
+size_t rr_memory_limit(void)
+{
+	return PG(memory_limit) > 0 ? (size_t) PG(memory_limit) : 0;
 }
 
 /* -- values ----------------------------------------------------------------------------------------------------- */

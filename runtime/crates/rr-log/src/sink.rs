@@ -4,9 +4,12 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Lines that can wait to be written.
 const QUEUE: usize = 8192;
+/// How long a flush waits for the outputs.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes written at once.
 const BATCH: usize = 64 * 1024;
 
@@ -119,8 +122,9 @@ impl Sink {
 
     pub(crate) fn flush(&self) {
         let (done, wait) = bounded(1);
-        if self.jobs.send(Job::Flush(done)).is_ok() {
-            let _ = wait.recv();
+        // A reader of the log that is stuck must not keep the server from ending.
+        if self.jobs.send_timeout(Job::Flush(done), PATIENCE).is_ok() {
+            let _ = wait.recv_timeout(PATIENCE);
         }
     }
 }

@@ -421,6 +421,12 @@ impl Pool {
         self.lock().info(Instant::now())
     }
 
+    /// The generation that serves.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.lock().generation
+    }
+
     /// The unit that worker `id` in `slot` runs now; 0 without one.
     #[must_use]
     pub fn unit_of(&self, slot: usize, id: u64) -> u64 {

@@ -1,6 +1,6 @@
 //! What happens with time: limits on running, waiting, booting and leaving; growth; replacement by age.
 
-use crate::core::{Core, Worker};
+use crate::core::{Core, Held, Worker};
 use crate::unit::Place;
 use crate::{ExecError, State};
 use std::time::{Duration, Instant};
@@ -54,7 +54,10 @@ impl Core {
         let since = |then: Instant| now.saturating_duration_since(then);
         let over = |limit: Duration, then: Instant| !limit.is_zero() && since(then) > limit;
         let front = worker.held.front();
-        if front.is_some() && over(limits.exec_ttl, worker.front_since) && worker.state.get() != State::Dead {
+        // A client that reads or sends slowly has limits of its own.
+        let waits = |front: &Held| front.body_open || front.unit.state.lock().paused;
+        let runs = front.is_some_and(|front| !waits(front)) && worker.state.get() != State::Dead;
+        if runs && over(limits.exec_ttl, worker.front_since) {
             return Some(Due::Condemn(ExecError::ExecTtl(limits.exec_ttl)));
         }
         if let Some(cancelled) = front.filter(|front| front.streaming).and_then(|front| front.cancelled)
@@ -81,7 +84,11 @@ impl Core {
             {
                 Some(Due::Kill)
             }
-            State::Draining if front.is_some() && over(limits.reset_timeout, worker.state_since) => {
+            State::Draining
+                if front.is_some()
+                    && worker.generation < self.generation
+                    && over(limits.reset_timeout, worker.state_since) =>
+            {
                 let text = format!("it was still running after reset_timeout ({:?})", limits.reset_timeout);
                 Some(Due::Condemn(ExecError::WorkerDied(text)))
             }

@@ -13,10 +13,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bytes of a work ring where the config says nothing.
 pub const DEFAULT_RING: usize = if cfg!(feature = "tiny") { 4096 } else { 256 * 1024 };
+
+/// The unit of a wait that no cancellation ends.
+pub const NOBODY: u32 = 0;
 
 /// Which conversation a frame belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -343,28 +345,25 @@ impl WorkerEnd {
     }
 
     /// Sleeps until the master rings for one of `reasons`, unless a frame or room for `wanted` bytes on `lane`
-    /// is there. May return early.
+    /// is there, or `unit` has been cancelled. May return early.
     ///
     /// # Errors
     /// The ring is broken.
-    pub fn wait(
-        &mut self,
-        lane: Lane,
-        reasons: u32,
-        wanted: usize,
-        limit: Option<Duration>,
-    ) -> Result<(), Corrupt> {
+    pub fn wait(&mut self, lane: Lane, reasons: u32, wanted: usize, unit: u32) -> Result<(), Corrupt> {
         let word = &self.segment.page().worker_sleeps.0;
         let (consumer, producer) = match lane {
             Lane::Work => (&mut self.work, &mut self.replies),
             Lane::Call => (&mut self.answers, &mut self.calls),
         };
+        // A cancel that came after the caller has looked must not be slept over.
+        let gone = &self.segment.page().cancelled.0;
+        let cancelled = || unit != NOBODY && gone.load(Ordering::Acquire) == unit;
         let mut seen = Ok(());
         let sleeps = sleep::announce(word, reasons, || {
             let idle = (|| {
                 let data = reasons & sleep::DATA != 0 && consumer.available()? > 0;
                 let space = reasons & sleep::SPACE != 0 && producer.free(wanted)? >= wanted;
-                Ok(!data && !space)
+                Ok(!data && !space && !cancelled())
             })();
             idle.unwrap_or_else(|error| {
                 seen = Err(error);
@@ -372,7 +371,7 @@ impl WorkerEnd {
             })
         });
         if sleeps {
-            rr_os::futex::wait(word, reasons, limit);
+            rr_os::futex::wait(word, reasons, None);
             sleep::awake(word);
         }
         seen

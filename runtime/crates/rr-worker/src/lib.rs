@@ -4,7 +4,7 @@
 
 use rr_shm::Corrupt;
 use rr_shm::frames::Frame;
-use rr_shm::segment::{self, Lane, WorkerEnd};
+use rr_shm::segment::{self, Lane, NOBODY, WorkerEnd};
 use rr_shm::shard::Bell;
 use rr_shm::sleep::{DATA, SPACE};
 use rr_wire::log::Record;
@@ -222,7 +222,7 @@ impl Session {
                 return Err(SessionError::Cancelled);
             }
             let Some(frame) = self.next(Lane::Work)? else {
-                self.end.wait(Lane::Work, DATA, 0, None)?;
+                self.end.wait(Lane::Work, DATA, 0, sequence)?;
                 continue;
             };
             if frame.header.flags.has(Flags::CONTROL) {
@@ -305,13 +305,17 @@ impl Session {
         let micros = u32::try_from(current.began.elapsed().as_micros()).unwrap_or(u32::MAX);
         let header = Header::new(flags, bits, &[length, current.sequence, micros], 0);
         let sequence = current.sequence;
+        // A slow stream never fills the ring: this is how it learns that nobody reads.
+        if self.end.is_cancelled(sequence) {
+            return Err(SessionError::Cancelled);
+        }
         let needed = context.len() + body.len() + rr_wire::MAX_HEADER;
         while !self.end.send(Lane::Work, header, [context, body])? {
             if self.end.is_cancelled(sequence) {
                 return Err(SessionError::Cancelled);
             }
             self.bell.ring();
-            self.end.wait(Lane::Work, SPACE, needed, None)?;
+            self.end.wait(Lane::Work, SPACE, needed, sequence)?;
         }
         self.bell.ring();
         if !more {
@@ -336,7 +340,7 @@ impl Session {
         self.send_call(sequence, method, body)?;
         loop {
             let Some(frame) = self.next(Lane::Call)? else {
-                self.end.wait(Lane::Call, DATA, 0, None)?;
+                self.end.wait(Lane::Call, DATA, 0, NOBODY)?;
                 continue;
             };
             let answer = Call::parse(&frame.header, &frame.payload)
@@ -382,7 +386,7 @@ impl Session {
         let needed = parts[0].len() + parts[1].len() + rr_wire::MAX_HEADER;
         while !self.end.send(lane, header, parts)? {
             self.bell.ring();
-            self.end.wait(lane, SPACE, needed, None)?;
+            self.end.wait(lane, SPACE, needed, NOBODY)?;
         }
         self.bell.ring();
         Ok(())
@@ -411,7 +415,7 @@ impl Session {
             }
             self.spin.ended(false);
         }
-        Ok(self.end.wait(lane, DATA, 0, None)?)
+        Ok(self.end.wait(lane, DATA, 0, NOBODY)?)
     }
 }
 

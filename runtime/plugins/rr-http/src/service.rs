@@ -14,7 +14,7 @@ use rr_pool::{BodySender, Request as Work};
 use rr_wire::http::{RequestHead, encode_request};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One connection.
 pub(crate) struct Client {
@@ -203,6 +203,9 @@ async fn next_part(
     }
 }
 
+/// Bytes a second that the client of a body which streams into a worker must send on average.
+const MIN_RATE: u64 = 1024;
+
 /// Sends the rest of a body while the worker runs.
 struct Pump {
     sender: BodySender,
@@ -219,11 +222,25 @@ impl Pump {
         if self.sender.send(first).await.is_err() {
             return;
         }
+        // Only what the client lets us wait counts, not what the worker does.
+        let (mut waited, mut before) = (Duration::ZERO, self.size);
         loop {
-            match next_part(&mut body, &mut self.size, limit, patience).await {
+            let began = Instant::now();
+            let part = next_part(&mut body, &mut self.size, limit, patience).await;
+            waited += began.elapsed();
+            match part {
                 Ok(Some(part)) => {
                     if self.sender.send(part).await.is_err() {
                         return;
+                    }
+                    // A byte now and then would hold a worker for ever.
+                    if waited >= patience {
+                        if self.size - before < MIN_RATE * waited.as_secs() {
+                            tracing::warn!(target: "http", "a request was cut off: its body came too slowly");
+                            let _ = self.sender.abort().await;
+                            return;
+                        }
+                        (waited, before) = (Duration::ZERO, self.size);
                     }
                 }
                 Ok(None) => {

@@ -1,0 +1,95 @@
+//! One test per bug that was found, named by what went wrong.
+
+use e2e::Options;
+use std::time::{Duration, Instant};
+
+#[test]
+fn an_exception_in_to_string_stays_with_its_request() {
+    let server = Options::handler(
+        "if ($request->path() === '/ok') return new Response('fine');
+         return new Response(new class { function __toString(): string { throw new Exception('in text'); } });",
+    )
+    .expect_errors()
+    .start();
+    for _ in 0..3 {
+        assert_eq!(server.get("/bad").status, 500);
+        let next = server.get("/ok");
+        assert_eq!((next.status, next.text()), (200, "fine".to_owned()));
+    }
+    server.stop();
+}
+
+#[test]
+fn an_exception_in_a_destructor_stays_with_its_request() {
+    let server = Options::handler(
+        "if ($request->path() === '/ok') return new Response('fine');
+         $late = new class { function __destruct() { throw new Exception('too late'); } };
+         return new Response((function () use ($late) { yield 'body'; })());",
+    )
+    .expect_errors()
+    .start();
+    for _ in 0..3 {
+        // Whether it throws in time to break the stream is not the point.
+        let mut client = server.client();
+        client.try_request("GET", "/bad", "", b"").expect("sent");
+        let _ = client.read_head().map(|_| client.skip_chunks());
+        drop(client);
+        let next = server.get("/ok");
+        assert_eq!((next.status, next.text()), (200, "fine".to_owned()));
+    }
+    server.stop();
+}
+
+#[test]
+fn a_slow_stream_learns_that_its_client_has_gone() {
+    let server = Options::handler(
+        "if ($request->path() === '/ok') return new Response('fine');
+         return new Response((function () { while (true) { yield 'tick'; usleep(20000); } })());",
+    )
+    .start();
+    let mut client = server.client();
+    client.try_request("GET", "/", "", b"").expect("sent");
+    assert_eq!(client.read_head().expect("a head").status, 200);
+    drop(client);
+    let began = Instant::now();
+    assert_eq!(server.get("/ok").text(), "fine");
+    assert!(began.elapsed() < Duration::from_secs(10), "the worker was held by a stream to nobody");
+    server.stop();
+}
+
+#[test]
+fn set_time_limit_is_for_its_request() {
+    let server = Options::handler(
+        "if ($request->path() === '/limit') { set_time_limit(1); return new Response('set'); }
+         $until = hrtime(true) + 1_500_000_000; while (hrtime(true) < $until);
+         return new Response('worked');",
+    )
+    .start();
+    assert_eq!(server.get("/limit").text(), "set");
+    assert_eq!(server.get("/work").text(), "worked");
+    server.stop();
+}
+
+#[test]
+fn a_fatal_error_in_a_shutdown_function_ends_the_worker() {
+    let server = Options::handler(
+        "if ($request->path() === '/bad')
+             register_shutdown_function(fn () => eval('class Twice {} class Twice {}'));
+         return new Response((string) getmypid());",
+    )
+    .expect_errors()
+    .start();
+    let broken = server.get("/bad").text();
+    assert_ne!(server.get("/").text(), broken, "it does not serve on");
+    server.stop();
+}
+
+#[test]
+fn exit_before_the_first_piece_is_an_empty_response() {
+    let server = Options::handler("return new Response((function () { exit; yield 'never'; })());").start();
+    for _ in 0..3 {
+        let response = server.get("/");
+        assert_eq!((response.status, response.text()), (200, String::new()));
+    }
+    server.stop();
+}
