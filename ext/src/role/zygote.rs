@@ -83,6 +83,10 @@ struct Hooks<'a> {
 }
 
 impl Engine for Hooks<'_> {
+    fn runs_code(&self) -> bool {
+        !self.before_fork.is_empty()
+    }
+
     fn before_fork(&mut self, _start: &Start) -> Result<(), String> {
         for hook in &self.before_fork {
             match hook.call(&mut [self.app.shallow_clone()]).0 {

@@ -32,6 +32,9 @@ pub trait Engine {
     /// # Errors
     /// A text that says why this fork must not be; the master gets it.
     fn before_fork(&mut self, start: &Start) -> Result<(), String>;
+
+    /// Whether app code runs before a fork, which could start threads.
+    fn runs_code(&self) -> bool;
 }
 
 /// The forking door, so that the one unsafe call stays in the crate that owns it.
@@ -43,6 +46,8 @@ pub type Forker<'a> = &'a mut dyn FnMut() -> io::Result<Fork>;
 /// The control socket fails, or the master says something that is not for a zygote.
 pub fn serve(control: OwnedFd, engine: &mut dyn Engine, fork: Forker<'_>) -> io::Result<Turn> {
     let mut children: Vec<Child> = Vec::new();
+    // Looking into /proc costs a tenth of a fork; nothing changes between forks unless app code runs.
+    let mut alone = false;
     loop {
         let (spoken, ended) = {
             let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(children.len() + 1);
@@ -71,7 +76,7 @@ pub fn serve(control: OwnedFd, engine: &mut dyn Engine, fork: Forker<'_>) -> io:
             Some((Message::Exit, _)) => return Ok(Turn::Exit),
             Some((Message::Fork(start), descriptors)) => {
                 let descriptors = Descriptors::from_received(descriptors)?;
-                match fork_one(&start, engine, fork) {
+                match fork_one(&start, engine, fork, &mut alone) {
                     Ok(Fork::Child) => {
                         return Ok(Turn::Worker(Box::new(NewWorker { start, descriptors })));
                     }
@@ -91,14 +96,23 @@ pub fn serve(control: OwnedFd, engine: &mut dyn Engine, fork: Forker<'_>) -> io:
     }
 }
 
-fn fork_one(start: &Start, engine: &mut dyn Engine, fork: Forker<'_>) -> Result<Fork, String> {
+fn fork_one(
+    start: &Start,
+    engine: &mut dyn Engine,
+    fork: Forker<'_>,
+    alone: &mut bool,
+) -> Result<Fork, String> {
     engine.before_fork(start)?;
+    if *alone && !engine.runs_code() {
+        return fork().map_err(|error| format!("fork: {error}"));
+    }
     let threads = rr_os::proc::threads().map_err(|error| format!("/proc/self/task: {error}"))?;
     if threads != 1 {
         return Err(format!(
             "{threads} threads run in the zygote; a process with threads cannot be forked safely"
         ));
     }
+    *alone = true;
     fork().map_err(|error| format!("fork: {error}"))
 }
 
