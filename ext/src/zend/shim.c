@@ -166,6 +166,29 @@ void rr_worker_started(void)
 	worker_output_level = php_output_get_level();
 }
 
+/* Where the engine stands: a bailout leaves it in frames that are gone. */
+typedef struct {
+	zend_execute_data *execute_data;
+	zend_vm_stack stack;
+	zval *top, *end;
+} engine_frame;
+
+static engine_frame engine_frame_here(void)
+{
+	engine_frame frame = {EG(current_execute_data), EG(vm_stack), EG(vm_stack_top), EG(vm_stack_end)};
+	return frame;
+}
+
+static void engine_frame_restore(const engine_frame *frame)
+{
+	EG(current_execute_data) = frame->execute_data;
+	EG(vm_stack) = frame->stack;
+	EG(vm_stack_top) = frame->top;
+	EG(vm_stack_end) = frame->end;
+	CG(unclean_shutdown) = 0;
+	gc_protect(0);
+}
+
 /* -- calls ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -241,9 +264,7 @@ static int settle(void)
 int rr_call(rr_callable *callable, uint32_t count, zval *arguments, zval *result)
 {
 	volatile int outcome = RR_RETURNED;
-	zend_execute_data *execute_data = EG(current_execute_data);
-	zend_vm_stack stack = EG(vm_stack);
-	zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
+	engine_frame frame = engine_frame_here();
 
 	ZVAL_UNDEF(result);
 	zend_try {
@@ -254,12 +275,7 @@ int rr_call(rr_callable *callable, uint32_t count, zval *arguments, zval *result
 		outcome = settle();
 	} zend_catch {
 		outcome = RR_BAILED;
-		EG(current_execute_data) = execute_data;
-		EG(vm_stack) = stack;
-		EG(vm_stack_top) = top;
-		EG(vm_stack_end) = end;
-		CG(unclean_shutdown) = 0;
-		gc_protect(0);
+		engine_frame_restore(&frame);
 	} zend_end_try();
 	if (outcome != RR_RETURNED && !Z_ISUNDEF_P(result) && outcome != RR_BAILED) {
 		zval_ptr_dtor(result);
@@ -332,9 +348,7 @@ bool rr_end_request(bool broken)
 {
 	volatile bool sound = !broken;
 	if (BG(user_shutdown_function_names)) {
-		zend_execute_data *execute_data = EG(current_execute_data);
-		zend_vm_stack stack = EG(vm_stack);
-		zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
+		engine_frame frame = engine_frame_here();
 		clear_oom();
 		/* It catches bailouts itself; this is how it shows. */
 		CG(unclean_shutdown) = 0;
@@ -345,11 +359,7 @@ bool rr_end_request(bool broken)
 		} zend_end_try();
 		if (CG(unclean_shutdown)) {
 			sound = false;
-			EG(current_execute_data) = execute_data;
-			EG(vm_stack) = stack;
-			EG(vm_stack_top) = top;
-			EG(vm_stack_end) = end;
-			CG(unclean_shutdown) = 0;
+			engine_frame_restore(&frame);
 		}
 		if (settle() == RR_THREW) {
 			sound = rr_report_exception() && sound;
@@ -443,20 +453,13 @@ zend_string *rr_to_string(zval *value, int *outcome)
 {
 	zend_string *volatile text = NULL;
 	volatile int how = RR_RETURNED;
-	zend_execute_data *execute_data = EG(current_execute_data);
-	zend_vm_stack stack = EG(vm_stack);
-	zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
+	engine_frame frame = engine_frame_here();
 	zend_try {
 		text = zval_try_get_string(value);
 		how = settle();
 	} zend_catch {
 		how = RR_BAILED;
-		EG(current_execute_data) = execute_data;
-		EG(vm_stack) = stack;
-		EG(vm_stack_top) = top;
-		EG(vm_stack_end) = end;
-		CG(unclean_shutdown) = 0;
-		gc_protect(0);
+		engine_frame_restore(&frame);
 	} zend_end_try();
 	*outcome = how;
 	return how == RR_RETURNED ? text : NULL;
@@ -529,20 +532,13 @@ static void iterate(zval *iterable, rr_chunk_fn give, void *context)
 int rr_each_chunk(zval *iterable, rr_chunk_fn give, void *context)
 {
 	volatile int outcome = RR_RETURNED;
-	zend_execute_data *execute_data = EG(current_execute_data);
-	zend_vm_stack stack = EG(vm_stack);
-	zval *top = EG(vm_stack_top), *end = EG(vm_stack_end);
+	engine_frame frame = engine_frame_here();
 	zend_try {
 		iterate(iterable, give, context);
 		outcome = settle();
 	} zend_catch {
 		outcome = RR_BAILED;
-		EG(current_execute_data) = execute_data;
-		EG(vm_stack) = stack;
-		EG(vm_stack_top) = top;
-		EG(vm_stack_end) = end;
-		CG(unclean_shutdown) = 0;
-		gc_protect(0);
+		engine_frame_restore(&frame);
 	} zend_end_try();
 	return outcome;
 }
