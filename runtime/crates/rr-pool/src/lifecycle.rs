@@ -98,18 +98,10 @@ impl Pool {
     pub async fn shutdown(&self, grace: Duration) {
         self.lock().accepting = false;
         self.wake_ticker();
-        let done = async {
-            loop {
-                let busy = {
-                    let core = self.lock();
-                    core.waiting + core.count(|worker| !worker.held.is_empty())
-                };
-                if busy == 0 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
+        let done = self.until(|core| {
+            let busy = core.waiting + core.count(|worker| !worker.held.is_empty());
+            (busy == 0).then_some(())
+        });
         let _ = tokio::time::timeout(grace, done).await;
         let destroy = {
             let mut core = self.lock();

@@ -183,7 +183,16 @@ impl Pool {
     }
 
     pub(crate) fn cancel(&self, unit: &Arc<Unit>) {
-        self.lock().cancel(unit, Instant::now());
+        let mut core = self.lock();
+        core.cancel(unit, Instant::now());
+        self.progressed(&core);
+    }
+
+    /// While the pool stops, the end of every unit may be what its end waits for.
+    fn progressed(&self, core: &Core) {
+        if !core.accepting {
+            self.changed.notify_waiters();
+        }
     }
 
     pub(crate) fn poll_send(
@@ -248,6 +257,7 @@ impl Pool {
                 self.reconcile(&mut core, Instant::now());
                 self.changed.notify_waiters();
             }
+            self.progressed(&core);
             seen
         };
         self.handle(slot, seen);
@@ -363,6 +373,7 @@ impl Pool {
         let mut core = self.lock();
         let next = core.tick(now);
         self.reconcile(&mut core, now);
+        self.progressed(&core);
         next
     }
 
