@@ -255,6 +255,22 @@ namespace RoadRunner {
         public static function create(mixed $settings = null): \RoadRunner\Server {}
 
         /**
+         * Serves HTTP with the PHP files of a document root, as php-fpm does: the file that the path names, or else the
+         * front controller (`http.app.index`). Other files are sent as they are.
+         *
+         * @param string|list<string>|null $address
+         * @param string $mode `classic`: PHP starts anew for each request, as with php-fpm; `globals`: the worker lives
+         * on; `snapshot`: a fresh fork of the booted app for each request
+         * @throws ConfigException
+         *
+         * @param mixed $address
+         * @param string $root
+         * @param string $mode
+         * @return \RoadRunner\Server
+         */
+        public function files(mixed $address, string $root, string $mode = 'classic'): \RoadRunner\Server {}
+
+        /**
          * A server with the settings of a file.
          *
          * @param list<string> $overrides `key.path=value` each, as `rr -o`
@@ -265,6 +281,19 @@ namespace RoadRunner {
          * @return \RoadRunner\Server
          */
         public static function fromFile(string $path = '.rr.yaml', ?array $overrides = null): \RoadRunner\Server {}
+
+        /**
+         * Serves HTTP with a function that finds its request in `$_GET`, `$_POST`, `$_SERVER` and the like and prints
+         * its response: `fn (mixed $app): void`. The worker lives on between requests.
+         *
+         * @param string|list<string>|null $address
+         * @throws ConfigException
+         *
+         * @param mixed $address
+         * @param mixed $handler
+         * @return \RoadRunner\Server
+         */
+        public function globals(mixed $address, mixed $handler): \RoadRunner\Server {}
 
         /**
          * Serves HTTP with a handler: `fn (Request $request, mixed $app): Response|string|null`.
@@ -327,6 +356,18 @@ namespace RoadRunner {
         public function run(): int {}
 
         /**
+         * Serves HTTP with a worker script that calls `rr_handle_request()` in a loop.
+         *
+         * @param string|list<string>|null $address
+         * @throws ConfigException
+         *
+         * @param mixed $address
+         * @param string $file
+         * @return \RoadRunner\Server
+         */
+        public function script(mixed $address, string $file): \RoadRunner\Server {}
+
+        /**
          * Sets one setting by its path, such as `http.pool.num_workers`.
          *
          * @throws ConfigException
@@ -336,6 +377,19 @@ namespace RoadRunner {
          * @return \RoadRunner\Server
          */
         public function set(string $path, mixed $value): \RoadRunner\Server {}
+
+        /**
+         * Serves HTTP with a function as `globals()` does, in a fresh fork of the booted app for each request: nothing
+         * that a request does is there for another.
+         *
+         * @param string|list<string>|null $address
+         * @throws ConfigException
+         *
+         * @param mixed $address
+         * @param mixed $handler
+         * @return \RoadRunner\Server
+         */
+        public function snapshot(mixed $address, mixed $handler): \RoadRunner\Server {}
 
         /**
          * From a request: has the server finish what it does and stop.

@@ -1,5 +1,6 @@
 //! The one list of plugins.
 
+use crate::settings;
 use rr_config::Config;
 use rr_http::HttpPlugin;
 use rr_plugin::Plugin;
@@ -19,7 +20,7 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>) -> Result<Vec<Entr
     let mut entries = Vec::new();
     if let Some(http) = &config.http {
         let plugin = HttpPlugin::bind(http.clone(), sockets).map_err(|error| error.to_string())?;
-        entries.push(Entry { plugin: Box::new(plugin), pool: http.pool.clone() });
+        entries.push(Entry { plugin: Box::new(plugin), pool: settings::pool(http) });
     }
     Ok(entries)
 }

@@ -104,7 +104,7 @@ async fn replace(
 }
 
 fn limits(config: &Config) -> Option<Limits> {
-    config.http.as_ref().map(|http| settings::limits(&http.pool))
+    config.http.as_ref().map(|http| settings::limits(&settings::pool(http)))
 }
 
 fn read_settings(text: &str) -> Result<Config, String> {

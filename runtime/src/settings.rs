@@ -1,7 +1,26 @@
 //! From config sections to what the crates below take.
 
-use rr_config::{Config, Pool};
+use rr_config::{Config, DynamicAllocator, Http, Mode, Pool};
 use rr_pool::{Dynamic, Limits};
+use std::time::Duration;
+
+/// The pool of the HTTP plugin. Snapshots are workers for one request each: spares that are forked ahead, more of
+/// them while requests wait.
+pub(crate) fn pool(http: &Http) -> Pool {
+    let mut pool = http.pool.clone();
+    if http.app.mode == Mode::Snapshot {
+        pool.max_jobs = 1;
+        pool.prefetch = 0;
+        let workers = pool.workers();
+        pool.dynamic_allocator.get_or_insert(DynamicAllocator {
+            max_workers: (4 * workers).clamp(4, 100),
+            spawn_rate: workers.clamp(1, 8),
+            idle_timeout: Duration::from_secs(10),
+            grow_after: Duration::from_millis(5),
+        });
+    }
+    pool
+}
 
 /// The limits of a pool.
 pub(crate) fn limits(pool: &Pool) -> Limits {

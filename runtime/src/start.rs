@@ -37,6 +37,8 @@ pub struct Launch {
     pub cwd: CString,
     /// `8.2.36 (opcache)`, for the banner.
     pub php: String,
+    /// The app runs with PHP's web side: superglobals, headers, output as the response.
+    pub web: bool,
 }
 
 /// Why a server did not start.
@@ -101,8 +103,16 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
     let runtime = reactor.runtime().map_err(system("the Tokio runtime"))?;
-    let command =
-        Command { binary: launch.binary, args: launch.args, env: launch.env, cwd: launch.cwd, user };
+    let frankenphp = launch.loaded.config.http.as_ref().is_some_and(|http| http.app.frankenphp);
+    let command = Command {
+        binary: launch.binary,
+        args: launch.args,
+        env: launch.env,
+        cwd: launch.cwd,
+        user,
+        web: launch.web,
+        frankenphp,
+    };
     let server = Server { config: launch.loaded.config, php: launch.php, shard, reactor, command };
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())

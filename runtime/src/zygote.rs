@@ -33,6 +33,10 @@ pub(crate) struct Command {
     pub(crate) cwd: CString,
     /// Whom the app runs as.
     pub(crate) user: Option<User>,
+    /// It serves PHP's web side.
+    pub(crate) web: bool,
+    /// With the functions of FrankenPHP's worker API.
+    pub(crate) frankenphp: bool,
 }
 
 impl Command {
@@ -142,7 +146,8 @@ fn start(command: &Command, generation: u32) -> io::Result<(Zygote, OwnedFd)> {
     let (control, theirs) = rr_os::message::pair()?;
     let (lifeline, held) = rr_os::lifeline::pair()?;
     let (reader, writer) = std::io::pipe()?;
-    let assignment = Assignment::new(generation, command.user.clone(), None);
+    let assignment =
+        Assignment::new(generation, command.user.clone(), None).web(command.web, command.frankenphp);
     let writer = OwnedFd::from(writer);
     let pid = command.spawn(&assignment, &writer, &[theirs.as_fd(), held.as_fd()])?;
     let pidfd = rr_os::process::pidfd(pid)?;

@@ -34,6 +34,10 @@ pub(crate) enum App {
     Handler(Zval),
     /// `fn (Worker, $app): void`.
     Loop(Zval),
+    /// `fn ($app): void`, with superglobals.
+    Globals(Zval),
+    /// A script that calls `rr_handle_request()` in a loop.
+    Script(PathBuf),
 }
 
 const SOURCE: &str = "Server::create()";
@@ -181,6 +185,76 @@ impl Server {
     ) -> PhpResult<&'a mut ZendClassObject<Server>> {
         self_.set_address(address)?;
         self_.app = App::Loop(callable(r#loop, "Server::httpLoop()")?);
+        Ok(self_)
+    }
+
+    /// Serves HTTP with a function that finds its request in `$_GET`, `$_POST`, `$_SERVER` and the like and prints
+    /// its response: `fn (mixed $app): void`. The worker lives on between requests.
+    ///
+    /// @param string|list<string>|null $address
+    /// @throws ConfigException
+    pub fn globals<'a>(
+        self_: &'a mut ZendClassObject<Server>,
+        address: &Zval,
+        handler: &Zval,
+    ) -> PhpResult<&'a mut ZendClassObject<Server>> {
+        self_.set_address(address)?;
+        self_.app = App::Globals(callable(handler, "Server::globals()")?);
+        Ok(self_)
+    }
+
+    /// Serves HTTP with a function as `globals()` does, in a fresh fork of the booted app for each request: nothing
+    /// that a request does is there for another.
+    ///
+    /// @param string|list<string>|null $address
+    /// @throws ConfigException
+    pub fn snapshot<'a>(
+        self_: &'a mut ZendClassObject<Server>,
+        address: &Zval,
+        handler: &Zval,
+    ) -> PhpResult<&'a mut ZendClassObject<Server>> {
+        self_.set_address(address)?;
+        self_.set_path("http.app.mode", Value::Str("snapshot".to_owned()))?;
+        self_.app = App::Globals(callable(handler, "Server::snapshot()")?);
+        Ok(self_)
+    }
+
+    /// Serves HTTP with the PHP files of a document root, as php-fpm does: the file that the path names, or else the
+    /// front controller (`http.app.index`). Other files are sent as they are.
+    ///
+    /// @param string|list<string>|null $address
+    /// @param string $mode `classic`: PHP starts anew for each request, as with php-fpm; `globals`: the worker lives
+    /// on; `snapshot`: a fresh fork of the booted app for each request
+    /// @throws ConfigException
+    #[php(defaults(mode = "\"classic\""))]
+    pub fn files<'a>(
+        self_: &'a mut ZendClassObject<Server>,
+        address: &Zval,
+        root: &str,
+        mode: &str,
+    ) -> PhpResult<&'a mut ZendClassObject<Server>> {
+        self_.set_path("http.app.root", Value::Str(root.to_owned()))?;
+        self_.set_path("http.app.mode", Value::Str(mode.to_owned()))?;
+        self_.set_address(address)?;
+        self_.app = App::None;
+        Ok(self_)
+    }
+
+    /// Serves HTTP with a worker script that calls `rr_handle_request()` in a loop.
+    ///
+    /// @param string|list<string>|null $address
+    /// @throws ConfigException
+    pub fn script<'a>(
+        self_: &'a mut ZendClassObject<Server>,
+        address: &Zval,
+        file: &str,
+    ) -> PhpResult<&'a mut ZendClassObject<Server>> {
+        let path = role::web::absolute(file);
+        if !path.is_file() {
+            return Err(config_error(format!("Server::script(): there is no file {}", path.display())));
+        }
+        self_.set_address(address)?;
+        self_.app = App::Script(path);
         Ok(self_)
     }
 

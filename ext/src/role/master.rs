@@ -21,11 +21,11 @@ const INI: [&str; 6] = [
     "max_execution_time=0",
 ];
 
+/// Arguments of those, without opcache's.
+pub(crate) const OWN_ARGUMENTS: usize = 2 * INI.len();
+
 /// What can be said before anything is started, as exceptions.
 pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
-    if matches!(server.app, App::None) {
-        return Err(wrong("Server::run(): there is nothing to serve; call http() or httpLoop() first"));
-    }
     if zend::script_path().is_none_or(|path| path == "-" || path == "Standard input code") && !has_code_flag()
     {
         return Err(wrong(
@@ -33,6 +33,20 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
         ));
     }
     let loaded = server.load().map_err(|error| wrong(&error.to_string()))?;
+    let app = loaded.config.http.as_ref().map(|http| &http.app);
+    if matches!(server.app, App::None) {
+        let Some(root) = app.and_then(|app| app.root.as_deref()) else {
+            let text = "Server::run(): there is nothing to serve; call http(), globals(), files() or the like first, \
+                        or give http.app.root";
+            return Err(wrong(text));
+        };
+        if !super::web::absolute(root).is_dir() {
+            return Err(wrong(&format!("http.app.root: there is no folder \"{root}\"")));
+        }
+    } else if app.is_some_and(|app| app.mode == rr_config::Mode::Classic) {
+        return Err(wrong("http.app.mode: classic runs files; give http.app.root and no function"));
+    }
+    let web = matches!(server.app, App::None | App::Globals(_) | App::Script(_));
     Ok(Launch {
         loaded,
         binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,
@@ -40,6 +54,7 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
         env: environment(),
         cwd: working_directory(),
         php: describe_php(),
+        web,
     })
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod hooks;
 mod master;
 pub(crate) mod serve;
 pub(crate) mod session;
+pub(crate) mod web;
+mod web_plan;
 mod worker;
 mod zygote;
 
@@ -68,6 +70,9 @@ fn assume(value: &str) -> Result<(), String> {
     if let Some(user) = assignment.user {
         zend::set_env("HOME", &user.home);
         rr_os::user::become_user(&user.into()).map_err(|error| format!("server.user: {error}"))?;
+    }
+    if assignment.web {
+        zend::web::name(assignment.frankenphp);
     }
     let seat = match assignment.worker {
         Some(start) => {

@@ -1,6 +1,7 @@
 //! A worker's life: put the engine in order, say hello, serve, leave through `_exit`.
 
 use crate::api::server::{App, Server};
+use crate::role::web::{self, Place, Served};
 use crate::role::zygote::callables;
 use crate::role::{Seat, hooks, serve, session, take};
 use crate::zend::{self, Callable, Outcome};
@@ -8,22 +9,52 @@ use ext_php_rs::types::Zval;
 use rr_os::process::exit_now;
 use rr_process::worker::NewWorker;
 use rr_worker::{Parts, Session};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Serves; does not return, because the frames below belong to the zygote.
-pub(crate) fn run(server: &Server, app: &Zval, new: NewWorker) -> ! {
+pub(crate) fn run(server: &Server, place: Option<&Place>, app: &Zval, new: NewWorker) -> ! {
     let mut code = 255;
-    zend::guarded(|| code = serve(server, app, new));
+    zend::guarded(|| code = serve(server, place, app, new));
     exit_now(code)
 }
 
-fn serve(server: &Server, app: &Zval, new: NewWorker) -> i32 {
+/// Serves files with PHP's own request startup and shutdown; does not return.
+pub(crate) fn run_classic(place: Place, new: NewWorker) -> ! {
+    let mut code = 255;
+    zend::guarded(|| code = serve_classic(place, new));
+    exit_now(code)
+}
+
+fn serve_classic(place: Place, new: NewWorker) -> i32 {
+    let _lifeline = match settle(new, true) {
+        Ok(lifeline) => lifeline,
+        Err(code) => return code,
+    };
+    zend::web::settle_in(false);
+    match hello() {
+        Ok(()) => web::serve(&Served::File, place, &Zval::null()),
+        Err(code) => code,
+    }
+}
+
+fn hello() -> Result<(), i32> {
+    hooks::greeted();
+    match session::try_with(|session| session.hello(rr_os::process::id())) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(1),
+    }
+}
+
+/// Puts the process and its session in order. Returns the lifeline, which ends the process with the master and is
+/// held until the end.
+fn settle(new: NewWorker, idle: bool) -> Result<OwnedFd, i32> {
     take(Seat::Worker);
     if let Err(error) = rr_process::worker::settle(&new) {
         eprintln!("roadrunner: a worker could not be set up: {error}");
-        return 1;
+        return Err(1);
     }
-    zend::become_worker();
+    zend::become_worker(idle);
     let NewWorker { start, descriptors } = new;
     let parts = Parts {
         segment: descriptors.segment,
@@ -37,24 +68,39 @@ fn serve(server: &Server, app: &Zval, new: NewWorker) -> i32 {
         Ok(session) => session::install(session),
         Err(error) => {
             eprintln!("roadrunner: {error}");
-            return 1;
+            return Err(1);
         }
     }
-    // Held until the end: the kernel ends this process when the master's end closes.
-    let _lifeline = descriptors.lifeline;
+    Ok(descriptors.lifeline)
+}
+
+fn serve(server: &Server, place: Option<&Place>, app: &Zval, new: NewWorker) -> i32 {
+    let _lifeline = match settle(new, false) {
+        Ok(lifeline) => lifeline,
+        Err(code) => return code,
+    };
     if !run_hooks(&server.on_start, app) {
         return 255;
     }
     zend::worker_started();
-    hooks::greeted();
-    let hello = session::try_with(|session| session.hello(rr_os::process::id()));
-    if !matches!(hello, Some(Ok(()))) {
-        return 1;
+    if place.is_some() {
+        zend::web::settle_in(true);
     }
-    let code = match &server.app {
-        App::Handler(handler) => Callable::new(handler).map_or(1, |handler| serve::handler(&handler, app)),
-        App::Loop(body) => Callable::new(body).map_or(1, |body| serve::run_loop(&body, app)),
-        App::None => 1,
+    if let Err(code) = hello() {
+        return code;
+    }
+    let place = place.cloned();
+    let code = match (&server.app, place) {
+        (App::Handler(handler), _) => {
+            Callable::new(handler).map_or(1, |handler| serve::handler(&handler, app))
+        }
+        (App::Loop(body), _) => Callable::new(body).map_or(1, |body| serve::run_loop(&body, app)),
+        (App::Globals(handler), Some(place)) => {
+            Callable::new(handler).map_or(1, |handler| web::serve(&Served::Callable(&handler), place, app))
+        }
+        (App::Script(path), Some(place)) => web::run_script(path, place),
+        (App::None, Some(place)) => web::serve(&Served::File, place, app),
+        (App::None | App::Globals(_) | App::Script(_), None) => 1,
     };
     if code == 0 {
         run_hooks(&server.on_stop, app);

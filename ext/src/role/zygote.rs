@@ -1,6 +1,7 @@
 //! The zygote: boots the app, freezes it, and forks inside `Server::run()`. Its processes leave through `_exit`.
 
 use crate::api::server::Server;
+use crate::role::web_plan::Plan;
 use crate::role::worker;
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::prelude::*;
@@ -18,14 +19,19 @@ const FAILED: i32 = 255;
 /// Boots and serves the control socket.
 pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
     let began = Instant::now();
-    let settings = match server.load() {
-        Ok(loaded) => loaded.config.to_json(),
+    let (settings, http) = match server.load() {
+        Ok(loaded) => (loaded.config.to_json(), loaded.config.http),
         Err(error) => {
             eprintln!("{error}");
             exit_now(1)
         }
     };
-    let app = boot(server);
+    let plan = Plan::of(server, http.map(|http| http.app).unwrap_or_default());
+    if let Some(plan) = &plan {
+        plan.directives();
+    }
+    let classic = plan.as_ref().is_some_and(|plan| plan.place.classic);
+    let app = if classic { Zval::null() } else { boot(server) };
     let memory = zend::freeze() as u64;
     let booted = Message::Booted {
         settings,
@@ -36,10 +42,20 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
     if message::send(&control, &booted, &[]).is_err() {
         exit_now(1);
     }
+    if let Some(plan) = plan.as_ref().filter(|_| classic) {
+        // From here on nothing of the script is left: not `server`, not its closures.
+        zend::web::leave_script();
+        let mut hooks = Hooks { before_fork: Vec::new(), app: &Zval::null() };
+        match rr_process::zygote::serve(control, &mut hooks, &mut zend::fork) {
+            Ok(Turn::Worker(new)) => worker::run_classic(plan.place.clone(), *new),
+            Ok(Turn::Exit) => exit_now(0),
+            Ok(Turn::Orphaned) | Err(_) => exit_now(1),
+        }
+    }
     let mut hooks = Hooks { before_fork: callables(&server.before_fork), app: &app };
     let turn = rr_process::zygote::serve(control, &mut hooks, &mut zend::fork);
     match turn {
-        Ok(Turn::Worker(new)) => worker::run(server, &app, *new),
+        Ok(Turn::Worker(new)) => worker::run(server, plan.as_ref().map(|plan| &plan.place), &app, *new),
         Ok(Turn::Exit) => exit_now(0),
         Ok(Turn::Orphaned) => exit_now(1),
         Err(error) => {
@@ -51,8 +67,19 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
 
 /// An exec'ed worker: boots and serves.
 pub(crate) fn run_exec(server: &Server, new: NewWorker) -> PhpResult<i64> {
+    let http = server.load().ok().and_then(|loaded| loaded.config.http);
+    let plan = Plan::of(server, http.map(|http| http.app).unwrap_or_default());
+    if let Some(plan) = plan {
+        plan.directives();
+        if plan.place.classic {
+            zend::web::leave_script();
+            worker::run_classic(plan.place, new)
+        }
+        let app = boot(server);
+        worker::run(server, Some(&plan.place), &app, new)
+    }
     let app = boot(server);
-    worker::run(server, &app, new)
+    worker::run(server, None, &app, new)
 }
 
 pub(crate) fn callables(values: &[Zval]) -> Vec<Callable> {

@@ -7,6 +7,8 @@
 //! - **Z4** PHP code runs only inside the shim's `zend_try`, so no bailout crosses a Rust frame that owns something.
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
+pub(crate) mod web;
+
 use ext_php_rs::types::{ZendStr, Zval};
 use ext_php_rs::zend::ClassEntry;
 use rr_os::process::Fork;
@@ -31,7 +33,7 @@ unsafe extern "C" {
     safe fn rr_script_path() -> *const c_char;
     safe fn rr_exit_script(status: c_int);
     safe fn rr_freeze() -> usize;
-    safe fn rr_become_worker();
+    safe fn rr_become_worker(idle: bool);
     safe fn rr_worker_started();
     safe fn rr_worker_stops();
     safe fn rr_report_exception() -> bool;
@@ -113,8 +115,9 @@ pub(crate) fn freeze() -> usize {
     rr_freeze()
 }
 
-pub(crate) fn become_worker() {
-    rr_become_worker();
+/// Takes this process over after a fork; `idle`: no request of PHP's is under way.
+pub(crate) fn become_worker(idle: bool) {
+    rr_become_worker(idle);
 }
 
 pub(crate) fn worker_started() {

@@ -128,8 +128,9 @@ static void on_log(const char *message, int severity)
 static HashTable *worker_shutdown_functions;
 static int worker_output_level;
 
-/* Takes this process over after a fork: what siblings must not share is made anew. */
-void rr_become_worker(void)
+/* Takes this process over after a fork: what siblings must not share is made anew. `idle`: no request of PHP's is
+ * under way. */
+void rr_become_worker(bool idle)
 {
 #if PHP_VERSION_ID >= 80200
 	RANDOM_G(combined_lcg_seeded) = false;
@@ -138,6 +139,9 @@ void rr_become_worker(void)
 	BG(mt_rand_is_seeded) = 0;
 	LCG(seeded) = 0;
 #endif
+	if (idle) {
+		return;
+	}
 	/* Those of the zygote are the master's to run, and it does. */
 	php_free_shutdown_functions();
 	php_output_discard_all();
@@ -216,7 +220,7 @@ void rr_callable_free(rr_callable *callable)
 	pefree(callable, 1);
 }
 
-static bool had_oom(void)
+bool rr_had_oom(void)
 {
 #ifdef ZEND_HAS_OOM
 	return zend_handle_delayed_oom && EG(delayed_oom).state != ZEND_OOM_STATE_NONE;
@@ -225,10 +229,10 @@ static bool had_oom(void)
 #endif
 }
 
-static void clear_oom(void)
+void rr_clear_oom(void)
 {
 #ifdef ZEND_HAS_OOM
-	if (had_oom()) {
+	if (rr_had_oom()) {
 		if (EG(delayed_oom).message) {
 			zend_string_release(EG(delayed_oom).message);
 		}
@@ -241,10 +245,10 @@ static void clear_oom(void)
 }
 
 /* Classifies what is in EG(exception); exit() is taken out of it. */
-static int settle(void)
+int rr_settle(void)
 {
 	int outcome = RR_RETURNED;
-	if (had_oom()) {
+	if (rr_had_oom()) {
 		outcome = RR_BAILED;
 	}
 	if (EG(exception)) {
@@ -272,7 +276,7 @@ int rr_call(rr_callable *callable, uint32_t count, zval *arguments, zval *result
 		callable->info.params = arguments;
 		callable->info.param_count = count;
 		zend_call_function(&callable->info, &callable->cache);
-		outcome = settle();
+		outcome = rr_settle();
 	} zend_catch {
 		outcome = RR_BAILED;
 		engine_frame_restore(&frame);
@@ -303,7 +307,12 @@ zend_string *rr_exception_text(void)
 		}
 	} zend_end_try();
 	EG(exception) = NULL;
-	zend_throw_exception_internal(pending);
+	if (EG(current_execute_data)) {
+		zend_throw_exception_internal(pending);
+	} else {
+		/* Without a frame to unwind that would be the end of the process. */
+		EG(exception) = pending;
+	}
 	return text;
 }
 
@@ -334,7 +343,7 @@ bool rr_report_exception(void)
 		sound = false;
 	} zend_end_try();
 	EG(exception) = NULL;
-	return sound && !had_oom();
+	return sound && !rr_had_oom();
 }
 
 /* The message of the last error, for a debug page; NULL when there is none. */
@@ -349,7 +358,7 @@ bool rr_end_request(bool broken)
 	volatile bool sound = !broken;
 	if (BG(user_shutdown_function_names)) {
 		engine_frame frame = engine_frame_here();
-		clear_oom();
+		rr_clear_oom();
 		/* It catches bailouts itself; this is how it shows. */
 		CG(unclean_shutdown) = 0;
 		zend_try {
@@ -361,7 +370,7 @@ bool rr_end_request(bool broken)
 			sound = false;
 			engine_frame_restore(&frame);
 		}
-		if (settle() == RR_THREW) {
+		if (rr_settle() == RR_THREW) {
 			sound = rr_report_exception() && sound;
 		}
 		zend_try {
@@ -374,17 +383,17 @@ bool rr_end_request(bool broken)
 		} zend_catch {
 			sound = false;
 		} zend_end_try();
-		if (settle() == RR_THREW) {
+		if (rr_settle() == RR_THREW) {
 			sound = rr_report_exception() && sound;
 		}
 	}
 	/* What destructors threw since the answer belongs to this request and to no other. */
-	if (settle() == RR_THREW) {
+	if (rr_settle() == RR_THREW) {
 		sound = rr_report_exception() && sound;
 	}
-	if (had_oom()) {
+	if (rr_had_oom()) {
 		sound = false;
-		clear_oom();
+		rr_clear_oom();
 	}
 	if (EG(timeout_seconds)) {
 		/* set_time_limit() was for this request. */
@@ -411,7 +420,7 @@ void rr_worker_stops(void)
 	zend_try {
 		php_call_shutdown_functions();
 	} zend_end_try();
-	if (settle() == RR_THREW) {
+	if (rr_settle() == RR_THREW) {
 		rr_report_exception();
 	}
 	zend_try {
@@ -456,7 +465,7 @@ zend_string *rr_to_string(zval *value, int *outcome)
 	engine_frame frame = engine_frame_here();
 	zend_try {
 		text = zval_try_get_string(value);
-		how = settle();
+		how = rr_settle();
 	} zend_catch {
 		how = RR_BAILED;
 		engine_frame_restore(&frame);
@@ -535,7 +544,7 @@ int rr_each_chunk(zval *iterable, rr_chunk_fn give, void *context)
 	engine_frame frame = engine_frame_here();
 	zend_try {
 		iterate(iterable, give, context);
-		outcome = settle();
+		outcome = rr_settle();
 	} zend_catch {
 		outcome = RR_BAILED;
 		engine_frame_restore(&frame);

@@ -17,4 +17,20 @@ enum rr_outcome {
 /* What a chunk of an iterable response is given to; false stops the iteration. */
 typedef bool (*rr_chunk_fn)(void *context, const char *bytes, size_t length);
 
+/* A request of the web modes; all texts end with NUL and live until the request is over. */
+typedef struct {
+	const char *method, *query, *uri, *content_type, *cookie, *authorization, *path;
+	int64_t content_length;
+	int protocol;
+} rr_web_request;
+
+/* A part of a multipart form; the texts live until the next part is asked for. */
+typedef struct {
+	const char *name, *value, *mime, *path;
+	size_t name_length, value_length, mime_length, path_length;
+	uint64_t size;
+	int error;
+	bool is_file;
+} rr_part;
+
 #endif

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::decode::{Decoder, Kind, Row, Section};
-use crate::node::{Node, Value};
+use crate::node::{Map, Node, Value};
 use crate::scalar;
 use crate::units::{self, NoDuration};
 
@@ -344,6 +344,46 @@ impl Kind<Vec<(String, String)>> for Environment {
     fn show(&self, _: &Vec<(String, String)>) -> String {
         String::new()
     }
+}
+
+/// Settings of PHP: names with values.
+pub(crate) struct Directives;
+
+impl Kind<Vec<(String, String)>> for Directives {
+    fn name(&self) -> String {
+        "map of texts".into()
+    }
+    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<(String, String)>> {
+        let Value::Map(map) = &node.value else {
+            return decoder.expected(node, path, "PHP settings with values");
+        };
+        let mut settings = Vec::new();
+        flatten(map, "", path, decoder, &mut settings).then_some(settings)
+    }
+    fn show(&self, _: &Vec<(String, String)>) -> String {
+        String::new()
+    }
+}
+
+/// `session.name: x` and `session: {name: x}` are the same.
+fn flatten(
+    map: &Map,
+    prefix: &str,
+    path: &str,
+    decoder: &mut Decoder,
+    into: &mut Vec<(String, String)>,
+) -> bool {
+    map.iter().all(|(name, node)| {
+        let name = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+        match (&node.value, weak_text(node)) {
+            (Value::Map(below), _) => flatten(below, &name, path, decoder, into),
+            (_, Some(value)) => {
+                into.push((name, value));
+                true
+            }
+            (_, None) => decoder.expected::<()>(node, &format!("{path}.{name}"), "a text").is_some(),
+        }
+    })
 }
 
 /// The names of a choice.

@@ -36,7 +36,7 @@ pub use node::{MAX_DEPTH, Map, Node, Value};
 pub use overrides::SOURCE as OVERRIDE_SOURCE;
 pub use reference::reference;
 pub use sections::endure::Endure;
-pub use sections::http::Http;
+pub use sections::http::{App, Http, Mode, Uploads};
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
 pub use sections::server::{OnInit, Server};

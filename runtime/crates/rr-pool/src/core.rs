@@ -26,6 +26,8 @@ pub(crate) struct Held {
     pub body_sent: bool,
     /// Its client has gone away; frames are thrown away.
     pub cancelled: Option<Instant>,
+    /// The response is complete and the worker goes on with the unit.
+    pub finished: bool,
     /// Its reply has begun and goes on.
     pub streaming: bool,
 }

@@ -89,6 +89,7 @@ impl Core {
             body_open: request.more,
             body_sent: false,
             cancelled: None,
+            finished: false,
             streaming: false,
         });
         let (id, more, behind) = (worker.id, worker.has_room(prefetch), worker.held.len() > 1);

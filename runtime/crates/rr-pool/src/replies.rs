@@ -148,13 +148,15 @@ impl Core {
             return Err("an error that goes on".to_owned());
         }
         front.streaming = more;
-        if front.cancelled.is_none() {
+        let done = more && frame.header.bits.has(Bits::STOP);
+        if front.cancelled.is_none() && !front.finished {
             if flags.has(Flags::ERROR) {
                 front.unit.fail(ExecError::Soft(String::from_utf8_lossy(&frame.payload).into_owned()));
             } else {
                 let mut payload = Bytes::from(frame.payload);
                 let head = payload.split_to(context);
-                front.unit.deliver(ReplyFrame { context: head, body: payload, more });
+                front.unit.deliver(ReplyFrame { context: head, body: payload, more: more && !done });
+                front.finished = done;
             }
         }
         if more {

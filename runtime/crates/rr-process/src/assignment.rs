@@ -42,6 +42,10 @@ pub struct Assignment {
     pub generation: u32,
     /// Whom to become before any script runs.
     pub user: Option<User>,
+    /// It serves PHP's web side: superglobals, headers, output as the response.
+    pub web: bool,
+    /// The functions of FrankenPHP's worker API are there too.
+    pub frankenphp: bool,
     /// A worker's start message where the app cannot be forked; `None` for a zygote.
     pub worker: Option<Start>,
 }
@@ -50,7 +54,20 @@ impl Assignment {
     /// An assignment of this version.
     #[must_use]
     pub fn new(generation: u32, user: Option<User>, worker: Option<Start>) -> Self {
-        Self { version: env!("CARGO_PKG_VERSION").to_owned(), generation, user, worker }
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation,
+            user,
+            web: false,
+            frankenphp: false,
+            worker,
+        }
+    }
+
+    /// The same for PHP's web side.
+    #[must_use]
+    pub fn web(self, web: bool, frankenphp: bool) -> Self {
+        Self { web, frankenphp: web && frankenphp, ..self }
     }
 
     /// The role it gives.

@@ -2,8 +2,9 @@
 //! the reader can hand out slices without decoding what nobody asks for. Little endian, no padding.
 //!
 //! ```text
-//! request:  u8 version (10, 11, 20)  u8 scheme (0 http, 1 https)  u16 headers  u16 method  u16 remote
-//!           u32 target  u32 authority | method remote target authority | (u16 name, u32 value) × headers
+//! request:  u8 version (10, 11, 20)  u8 flags (1 https, 2 form)  u16 headers  u16 remote port  u16 server port
+//!           u16 method  u16 remote  u16 server  u32 target  u32 authority  u32 script  u32 path info
+//!           | method remote server target authority script path-info | (u16 name, u32 value) × headers
 //!           | name value name value …
 //! response: u16 status  u16 headers | (u16 name, u32 value) × headers | name value name value …
 //! ```
@@ -11,7 +12,11 @@
 
 use thiserror::Error;
 
-const REQUEST_FIXED: usize = 16;
+const REQUEST_FIXED: usize = 30;
+const HTTPS: u8 = 1;
+const FORM: u8 = 2;
+/// Fields before the header table: three with short lengths, four with long ones.
+const FIELDS: usize = 7;
 const RESPONSE_FIXED: usize = 4;
 const PAIR: usize = 6;
 
@@ -48,14 +53,26 @@ pub struct RequestHead<'a> {
     pub version: u8,
     /// Whether the client's connection is TLS.
     pub https: bool,
+    /// The body is a block of [`crate::form`]: the server has parsed a multipart body.
+    pub form: bool,
+    /// The peer's port; 0 for a unix socket.
+    pub remote_port: u16,
+    /// The port of the listener; 0 for a unix socket.
+    pub server_port: u16,
     /// `GET`, `POST`, …
     pub method: &'a [u8],
     /// The peer's address without a port (HTTP-05); empty for a unix socket.
     pub remote: &'a [u8],
+    /// The address that the client has connected to, without a port; empty for a unix socket.
+    pub server: &'a [u8],
     /// The request target in origin form, query included.
     pub target: &'a [u8],
     /// `Host`, or the authority of an absolute target.
     pub authority: &'a [u8],
+    /// The script below the document root that answers, with a leading `/`; empty where scripts are not chosen by path.
+    pub script: &'a [u8],
+    /// What follows the script in the path, decoded.
+    pub path_info: &'a [u8],
 }
 
 /// Appends a request context to `into`. `headers` is asked for twice and gives the same both times.
@@ -72,13 +89,20 @@ where
 {
     let count = headers().count();
     into.push(head.version);
-    into.push(u8::from(head.https));
+    into.push(if head.https { HTTPS } else { 0 } | if head.form { FORM } else { 0 });
     into.extend_from_slice(&short(count, "the number of headers")?);
+    into.extend_from_slice(&head.remote_port.to_le_bytes());
+    into.extend_from_slice(&head.server_port.to_le_bytes());
     into.extend_from_slice(&short(head.method.len(), "the method")?);
     into.extend_from_slice(&short(head.remote.len(), "the remote address")?);
+    into.extend_from_slice(&short(head.server.len(), "the server's address")?);
     into.extend_from_slice(&long(head.target.len(), "the target")?);
     into.extend_from_slice(&long(head.authority.len(), "the authority")?);
-    for part in [head.method, head.remote, head.target, head.authority] {
+    into.extend_from_slice(&long(head.script.len(), "the script's path")?);
+    into.extend_from_slice(&long(head.path_info.len(), "the path info")?);
+    let texts =
+        [head.method, head.remote, head.server, head.target, head.authority, head.script, head.path_info];
+    for part in texts {
         into.extend_from_slice(part);
     }
     encode_headers(into, headers)
@@ -200,7 +224,7 @@ impl<'a> RequestView<'a> {
             return Err(ContextError::Short { what, have: bytes.len(), need: REQUEST_FIXED });
         }
         let view = Self { bytes };
-        let table = view.at(4);
+        let table = view.at(FIELDS);
         if bytes.len() < table {
             return Err(ContextError::Short { what, have: bytes.len(), need: table });
         }
@@ -214,10 +238,18 @@ impl<'a> RequestView<'a> {
         Self { bytes }
     }
 
-    /// Where field `index` (method, remote, target, authority, header table) starts.
+    /// Where field `index` (in the order of the layout) starts; the header table is number [`FIELDS`].
     fn at(&self, index: usize) -> usize {
-        let lengths =
-            [u16_at(self.bytes, 4), u16_at(self.bytes, 6), u32_at(self.bytes, 8), u32_at(self.bytes, 12)];
+        let long = |nth: usize| u32_at(self.bytes, 14 + 4 * nth);
+        let lengths: [usize; FIELDS] = [
+            u16_at(self.bytes, 8),
+            u16_at(self.bytes, 10),
+            u16_at(self.bytes, 12),
+            long(0),
+            long(1),
+            long(2),
+            long(3),
+        ];
         REQUEST_FIXED + lengths[..index].iter().sum::<usize>()
     }
 
@@ -234,7 +266,25 @@ impl<'a> RequestView<'a> {
     /// Whether the client's connection is TLS.
     #[must_use]
     pub fn https(&self) -> bool {
-        self.bytes[1] != 0
+        self.bytes[1] & HTTPS != 0
+    }
+
+    /// Whether the body is a block of [`crate::form`].
+    #[must_use]
+    pub fn form(&self) -> bool {
+        self.bytes[1] & FORM != 0
+    }
+
+    /// The peer's port.
+    #[must_use]
+    pub fn remote_port(&self) -> u16 {
+        u16::from_le_bytes([self.bytes[4], self.bytes[5]])
+    }
+
+    /// The listener's port.
+    #[must_use]
+    pub fn server_port(&self) -> u16 {
+        u16::from_le_bytes([self.bytes[6], self.bytes[7]])
     }
 
     /// The method.
@@ -249,23 +299,41 @@ impl<'a> RequestView<'a> {
         self.field(1)
     }
 
+    /// The listener's address.
+    #[must_use]
+    pub fn server(&self) -> &'a [u8] {
+        self.field(2)
+    }
+
     /// The target, query included.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
-        self.field(2)
+        self.field(3)
     }
 
     /// Host and port.
     #[must_use]
     pub fn authority(&self) -> &'a [u8] {
-        self.field(3)
+        self.field(4)
+    }
+
+    /// The script below the document root; empty where scripts are not chosen by path.
+    #[must_use]
+    pub fn script(&self) -> &'a [u8] {
+        self.field(5)
+    }
+
+    /// What follows the script in the path.
+    #[must_use]
+    pub fn path_info(&self) -> &'a [u8] {
+        self.field(6)
     }
 
     /// The headers in the order of the wire.
     #[must_use]
     pub fn headers(&self) -> Headers<'a> {
         let count = u16_at(self.bytes, 2);
-        let entry = self.at(4);
+        let entry = self.at(FIELDS);
         Headers { bytes: self.bytes, entry, text: entry + count * PAIR, left: count }
     }
 }
@@ -320,8 +388,9 @@ mod tests {
             method in "[A-Z]{1,9}", target: Vec<u8>, authority: Vec<u8>, remote: Vec<u8>,
             headers: Pairs, https: bool,
         ) {
-            let head = RequestHead { version: 11, https, method: method.as_bytes(), remote: &remote,
-                target: &target, authority: &authority };
+            let head = RequestHead { version: 11, https, form: !https, remote_port: 1234, server_port: 80,
+                method: method.as_bytes(), remote: &remote, server: b"::1", target: &target,
+                authority: &authority, script: &target, path_info: &authority };
             let mut bytes = Vec::new();
             encode_request(&mut bytes, &head, || pairs(&headers)).expect("encodes");
             let view = RequestView::parse(&bytes).expect("parses");
@@ -329,7 +398,10 @@ mod tests {
             prop_assert_eq!(view.remote(), &remote[..]);
             prop_assert_eq!(view.target(), &target[..]);
             prop_assert_eq!(view.authority(), &authority[..]);
-            prop_assert_eq!(view.https(), https);
+            prop_assert_eq!((view.https(), view.form()), (https, !https));
+            prop_assert_eq!((view.remote_port(), view.server_port()), (1234, 80));
+            prop_assert_eq!((view.server(), view.script()), (&b"::1"[..], &target[..]));
+            prop_assert_eq!(view.path_info(), &authority[..]);
             prop_assert!(view.headers().eq(pairs(&headers)));
             for cut in 0..bytes.len() {
                 prop_assert!(RequestView::parse(&bytes[..cut]).is_err());

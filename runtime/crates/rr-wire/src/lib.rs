@@ -2,6 +2,7 @@
 //! into them. Pure functions over bytes; knows nothing of rings, sockets, processes or PHP.
 #![forbid(unsafe_code)]
 
+pub mod form;
 pub mod frame;
 pub mod http;
 pub mod log;
@@ -11,6 +12,7 @@ pub use frame::{Bits, Flags, FrameError, Header, MAX_HEADER, PREFIX};
 
 /// Feeds arbitrary bytes to every parser of this crate. Used by the fuzz target and by the corpus replay.
 pub fn fuzz(data: &[u8]) {
+    let _ = form::Parts::new(data).count();
     if let Ok((header, used)) = Header::parse(data) {
         let mut again = [0_u8; MAX_HEADER];
         let length = header.encode(&mut again);

@@ -271,6 +271,22 @@ impl Session {
         self.reply_frame(Flags::RAW, b"", rest, more)
     }
 
+    /// Ends the response while the unit goes on: its worker still has something to do. The unit must be ended with
+    /// [`Session::end_cancelled`].
+    ///
+    /// # Errors
+    /// As [`Session::reply`].
+    pub fn finish(&mut self, context: &[u8], body: &[u8]) -> Result<(), SessionError> {
+        let fits = context.len() + body.len() <= self.end.max_payload(Lane::Work);
+        let (context, body) = if fits {
+            (context, body)
+        } else {
+            self.reply(context, body, true)?;
+            (&b""[..], &b""[..])
+        };
+        self.reply_bits(Flags::RAW, Bits::STREAM.with(Bits::STOP), context, body)
+    }
+
     /// Answers the running unit with an error text (WRK-05): what the plugin makes of it is its business.
     ///
     /// # Errors
@@ -299,8 +315,18 @@ impl Session {
         body: &[u8],
         more: bool,
     ) -> Result<(), SessionError> {
+        self.reply_bits(flags, if more { Bits::STREAM } else { Bits::default() }, context, body)
+    }
+
+    fn reply_bits(
+        &mut self,
+        flags: Flags,
+        bits: Bits,
+        context: &[u8],
+        body: &[u8],
+    ) -> Result<(), SessionError> {
         let current = self.open().ok_or(SessionError::NoUnit)?;
-        let bits = if more { Bits::STREAM } else { Bits::default() };
+        let more = bits.has(Bits::STREAM);
         let length = u32::try_from(context.len()).unwrap_or(u32::MAX);
         let micros = u32::try_from(current.began.elapsed().as_micros()).unwrap_or(u32::MAX);
         let header = Header::new(flags, bits, &[length, current.sequence, micros], 0);

@@ -13,6 +13,7 @@ use rr_plugin::Context;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -104,15 +105,15 @@ impl Acceptor {
         })
     }
 
-    async fn accept(&self) -> io::Result<(Stream, String)> {
+    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Answers are written whole; waiting for more would only delay them.
                 stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), peer.ip().to_string()))
+                Ok((Stream::Tcp(stream), Some(peer)))
             }
-            Self::Unix(listener, _file) => Ok((Stream::Unix(listener.accept().await?.0), String::new())),
+            Self::Unix(listener, _file) => Ok((Stream::Unix(listener.accept().await?.0), None)),
         }
     }
 }
@@ -135,10 +136,10 @@ async fn accept(listener: Listener, shared: Arc<Shared>) {
             changed.await;
         }
         match acceptor.accept().await {
-            Ok((stream, remote)) => {
+            Ok((stream, peer)) => {
                 // Listed before its task runs, so that max_connections counts it.
                 let (listed, entry) = list(&shared);
-                tokio::spawn(connection(stream, remote, listed, entry));
+                tokio::spawn(connection(stream, peer, listed, entry));
             }
             // The client was gone before it was taken.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -181,10 +182,21 @@ fn list(shared: &Arc<Shared>) -> (Listed, Arc<Entry>) {
     (Listed { id, shared: Arc::clone(shared) }, entry)
 }
 
-async fn connection(stream: Stream, remote: String, listed: Listed, entry: Arc<Entry>) {
+async fn connection(stream: Stream, peer: Option<SocketAddr>, listed: Listed, entry: Arc<Entry>) {
     let (shared, activity) = (Arc::clone(&listed.shared), Arc::clone(&entry.activity));
+    let server = match &stream {
+        Stream::Tcp(stream) => stream.local_addr().ok(),
+        Stream::Unix(_) => None,
+    };
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity)));
-    let client = Arc::new(Client { shared: Arc::clone(&shared), activity, remote });
+    let client = Arc::new(Client {
+        shared: Arc::clone(&shared),
+        activity,
+        remote: peer.map_or_else(String::new, |peer| peer.ip().to_string()),
+        remote_port: peer.map_or(0, |peer| peer.port()),
+        server,
+        server_text: server.map_or_else(String::new, |server| server.ip().to_string()),
+    });
     let serve = service_fn(move |request| service::handle(Arc::clone(&client), request));
     let mut connection = pin!(shared.builder.serve_connection(io, serve));
     let mut told = false;

@@ -22,6 +22,12 @@ pub(crate) struct Client {
     pub(crate) activity: Arc<Activity>,
     /// The peer's address without a port (HTTP-05).
     pub(crate) remote: String,
+    /// The peer's port; 0 on a unix socket.
+    pub(crate) remote_port: u16,
+    /// Where it has connected to; `None` on a unix socket.
+    pub(crate) server: Option<std::net::SocketAddr>,
+    /// The same without the port.
+    pub(crate) server_text: String,
 }
 
 /// What stops a request before a worker sees it.
@@ -54,7 +60,7 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
     let (parts, mut body) = request.into_parts();
     check(&parts, config.max_request_size)?;
     let mut context = Vec::with_capacity(512);
-    encode(&mut context, &parts, &client.remote).map_err(|_| {
+    encode(&mut context, &parts, client).map_err(|_| {
         Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large")
     })?;
     let room = pool.max_payload().checked_sub(context.len()).ok_or(Refusal::Status(
@@ -117,7 +123,7 @@ fn too_large() -> Refusal {
 fn encode(
     into: &mut Vec<u8>,
     parts: &http::request::Parts,
-    remote: &str,
+    client: &Client,
 ) -> Result<(), rr_wire::http::ContextError> {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let authority = match parts.uri.authority() {
@@ -127,10 +133,16 @@ fn encode(
     let head = RequestHead {
         version: if parts.version == Version::HTTP_10 { 10 } else { 11 },
         https: false,
+        form: false,
+        remote_port: client.remote_port,
+        server_port: client.server.map_or(0, |server| server.port()),
         method: parts.method.as_str().as_bytes(),
-        remote: remote.as_bytes(),
+        remote: client.remote.as_bytes(),
+        server: client.server_text.as_bytes(),
         target: target.as_bytes(),
         authority,
+        script: b"",
+        path_info: b"",
     };
     encode_request(into, &head, || pairs(&parts.headers))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pool::Pool;
 use crate::decode::{Decoder, Kind, section};
-use crate::kinds::{Flag, Names, Nested, Number, Size, Status, Time};
+use crate::kinds::{Choice, Directives, Flag, Names, Nested, Number, Size, Status, Text, Time};
 use crate::node::{Map, Node, Value};
 
 section! {
@@ -27,6 +27,10 @@ section! {
         trusted_subnets: Vec<String> = Vec::new() => Names;
         /// The workers.
         pool: Pool = Pool::default() => Nested;
+        /// Files that clients upload.
+        uploads: Uploads = Uploads::default() => Nested;
+        /// Ours: the PHP files that answer requests, where `Server::http()` or `httpLoop()` name no function.
+        app: App = App::default() => Nested;
         /// Ours: how long a client may take to send a request's head.
         header_timeout: Duration = Duration::from_secs(30) => Time::POSITIVE;
         /// Ours: how long a connection may stay without a request.
@@ -46,13 +50,72 @@ section! {
         /// Ours: connections that may wait to be accepted.
         backlog: u32 = 1024 => Number::within(1, i32::MAX as u64).or_default();
         /// Ours: permissions of a unix socket, in octal.
-        socket_mode: u32 = 0o660 => Mode;
+        socket_mode: u32 = 0o660 => Permissions;
     }
-    unserved "ssl", "http2", "http3", "fcgi", "static", "headers", "uploads", "cors", "trusted_headers",
+    unserved "ssl", "http2", "http3", "fcgi", "static", "headers", "cors", "trusted_headers",
         "cache", "new_relic", "gzip", "sendfile", "otel";
     finish needs_address;
 }
 
+section! {
+    /// Files that clients upload.
+    Uploads {
+        /// Where they are stored while a request runs; the system's folder for temporary files unless given.
+        dir: Option<String> = None => Text;
+        /// Extensions that are refused, with or without a dot.
+        forbid: Vec<String> = Vec::new() => Names;
+        /// The only extensions that are taken; empty: all that are not forbidden.
+        allow: Vec<String> = Vec::new() => Names;
+        /// Ours: most files of one request; more are left out, as PHP does.
+        max_files: usize = 20 => Number::within(0, 100_000);
+        /// Ours: most plain fields of one form; a form with more is refused with 413.
+        max_fields: usize = 1000 => Number::within(0, 1_000_000);
+        /// Ours: largest plain field of a form; a larger one is refused with 413.
+        max_field_size: usize = 8 << 20 => FIELD;
+    }
+}
+
+/// How the app's PHP files run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// In a living worker, with superglobals.
+    Globals,
+    /// PHP's own request startup and shutdown around each request.
+    Classic,
+    /// A fresh fork of the booted app for each request.
+    Snapshot,
+}
+
+const MODES: Choice<Mode> =
+    Choice(&[("globals", Mode::Globals), ("classic", Mode::Classic), ("snapshot", Mode::Snapshot)], &[]);
+
+section! {
+    /// The PHP files that answer requests.
+    App {
+        /// `globals`: a living worker with superglobals; `classic`: as php-fpm; `snapshot`: a fresh fork of the
+        /// booted app for each request.
+        mode: Mode = Mode::Globals => MODES;
+        /// The document root. Files in it that are no PHP are sent as they are.
+        root: Option<String> = None => Text;
+        /// The front controller, which answers what is no file; empty: such requests are 404.
+        index: String = "index.php".into() => Text;
+        /// PHP files other than the front controller answer too, as with php-fpm.
+        scripts: bool = true => Flag;
+        /// Sends files of the document root that are no PHP.
+        serve_static("static"): bool = true => Flag;
+        /// Follows symbolic links that lead out of the document root.
+        symlinks: bool = false => Flag;
+        /// Adds the functions of FrankenPHP's worker API (`frankenphp_handle_request()` and others) for apps that
+        /// were written for it.
+        frankenphp: bool = false => Flag;
+        /// PHP settings of the workers, as `php_value` of a php-fpm pool.
+        ini: Vec<(String, String)> = Vec::new() => Directives;
+        /// PHP settings that scripts cannot change, as `php_admin_value`.
+        admin_ini: Vec<(String, String)> = Vec::new() => Directives;
+    }
+}
+
+const FIELD: Size = Size { unit: 1, min: 1, max: 1 << 30, zero_default: true };
 const REQUEST: Size = Size { unit: 1 << 20, min: 1, max: u64::MAX, zero_default: true };
 const HEADER: Size = Size { unit: 1, min: 8 << 10, max: 16 << 20, zero_default: true };
 
@@ -74,9 +137,9 @@ fn needs_address(section: &mut Http, node: &Node, map: &Map, path: &str, decoder
 }
 
 /// File permissions: `"0660"` or `0660`, both of which are octal.
-struct Mode;
+struct Permissions;
 
-impl Kind<u32> for Mode {
+impl Kind<u32> for Permissions {
     fn name(&self) -> String {
         "octal number".into()
     }

@@ -1,0 +1,816 @@
+/* PHP's web side in a worker: superglobals, headers, output, uploads and sessions of one request at a time, either
+ * in a living script (globals) or with PHP's own request startup and shutdown around a file (classic). */
+
+#include "shim.h"
+
+#include <locale.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "php.h"
+#include "SAPI.h"
+#include "php_ini.h"
+#include "php_main.h"
+#include "php_output.h"
+#include "php_variables.h"
+#include "rfc1867.h"
+#include "zend_exceptions.h"
+#include "ext/standard/basic_functions.h"
+#include "ext/standard/file.h"
+#include "ext/standard/head.h"
+#include "ext/standard/php_string.h"
+
+/* In ext/src/zend/web.rs. */
+extern size_t rr_web_read(char *buffer, size_t length);
+extern void rr_web_header(const char *name, size_t name_length, const char *value, size_t value_length);
+extern void rr_web_head(int status);
+extern bool rr_web_output(const char *bytes, size_t length);
+extern bool rr_web_flush(void);
+extern bool rr_web_next_part(rr_part *part);
+extern void rr_web_variables(zval *array);
+extern void rr_web_finish(bool goes_on);
+extern int rr_web_handle(zval *callable);
+extern void rr_web_request_headers(zval *array);
+extern void rr_on_log(const char *message, int severity);
+
+/* In shim.c. */
+extern int rr_settle(void);
+extern bool rr_had_oom(void);
+extern void rr_clear_oom(void);
+extern bool rr_report_exception(void);
+
+/* -- the SAPI ---------------------------------------------------------------------------------------------------- */
+
+static size_t web_write(const char *bytes, size_t length)
+{
+	if (!rr_web_output(bytes, length)) {
+		PG(connection_status) = PHP_CONNECTION_ABORTED;
+		if (!PG(ignore_user_abort) && !EG(exception) && EG(current_execute_data)) {
+			/* As exit(): no frame is skipped, so the worker lives. */
+			php_output_set_status(PHP_OUTPUT_DISABLED);
+			zend_throw_unwind_exit();
+		}
+	}
+	return length;
+}
+
+static void web_flush(void *context)
+{
+	(void) context;
+	if (!SG(headers_sent)) {
+		sapi_send_headers();
+		SG(headers_sent) = 1;
+	}
+	if (!rr_web_flush()) {
+		PG(connection_status) = PHP_CONNECTION_ABORTED;
+	}
+}
+
+static int web_send_headers(sapi_headers_struct *headers)
+{
+	int status = headers->http_response_code ? headers->http_response_code : 200;
+	zend_llist_position position;
+	sapi_header_struct *header = zend_llist_get_first_ex(&headers->headers, &position);
+	for (; header; header = zend_llist_get_next_ex(&headers->headers, &position)) {
+		const char *colon = memchr(header->header, ':', header->header_len);
+		if (!colon) {
+			continue;
+		}
+		size_t name = colon - header->header, at = name + 1;
+		while (at < header->header_len && header->header[at] == ' ') {
+			at++;
+		}
+		if (name == 6 && zend_binary_strcasecmp(header->header, 6, "Status", 6) == 0) {
+			int wanted = atoi(header->header + at);
+			status = wanted >= 200 && wanted <= 599 ? wanted : status;
+			continue;
+		}
+		rr_web_header(header->header, name, header->header + at, header->header_len - at);
+	}
+	rr_web_head(status);
+	return SAPI_HEADER_SENT_SUCCESSFULLY;
+}
+
+static size_t web_read_post(char *buffer, size_t length)
+{
+	return rr_web_read(buffer, length);
+}
+
+static const char *web_cookie;
+
+static char *web_read_cookies(void)
+{
+	return (char *) web_cookie;
+}
+
+static void web_variables(zval *array)
+{
+	rr_web_variables(array);
+}
+
+static void web_log(const char *message, int severity)
+{
+	rr_on_log(message, severity);
+}
+
+/* One variable of $_SERVER. */
+void rr_web_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
+{
+	zval text;
+	ZVAL_STRINGL_FAST(&text, value, length);
+	zend_hash_str_update(Z_ARRVAL_P(array), name, name_length, &text);
+}
+
+/* -- forms that the master has parsed ------------------------------------------------------------------------------- */
+
+static void add_upload(const char *name, size_t length, const char *index, size_t index_length, const char *key, zval *value)
+{
+	/* `f[a][b]` becomes `f[key][a][b]`, as PHP names them. */
+	char *full;
+	size_t key_length = strlen(key);
+	full = emalloc(length + index_length + key_length + 3);
+	memcpy(full, name, length);
+	full[length] = '[';
+	memcpy(full + length + 1, key, key_length);
+	full[length + 1 + key_length] = ']';
+	memcpy(full + length + 2 + key_length, index, index_length);
+	full[length + 2 + key_length + index_length] = 0;
+	php_register_variable_ex(full, value, &PG(http_globals)[TRACK_VARS_FILES]);
+	efree(full);
+}
+
+/* The errors of $_FILES that are decided here. */
+enum {UPLOAD_INI_SIZE = 1, UPLOAD_NO_FILE = 4};
+
+static void release_name(zval *name)
+{
+	zend_string_release((zend_string *) Z_PTR_P(name));
+}
+
+static void add_file(rr_part *part, zend_long *left)
+{
+	if (*left <= 0 || !part->name_length) {
+		return;
+	}
+	int error = part->error;
+	zend_long size = (zend_long) part->size;
+	zend_long limit = zend_ini_long("upload_max_filesize", sizeof("upload_max_filesize") - 1, 0);
+	const char *path = part->path;
+	size_t path_length = part->path_length;
+	if (error == 0 && limit > 0 && size > limit) {
+		error = UPLOAD_INI_SIZE;
+	}
+	if (error != 0) {
+		path_length = 0;
+		size = 0;
+	}
+	if (error != UPLOAD_NO_FILE) {
+		(*left)--;
+	}
+	if (error == 0) {
+		if (!SG(rfc1867_uploaded_files)) {
+			ALLOC_HASHTABLE(SG(rfc1867_uploaded_files));
+			zend_hash_init(SG(rfc1867_uploaded_files), 8, NULL, release_name, 0);
+		}
+		zend_string *known = zend_string_init(path, path_length, 0);
+		zend_hash_add_ptr(SG(rfc1867_uploaded_files), known, known);
+	}
+	const char *name = part->name;
+	const char *bracket = memchr(name, '[', part->name_length);
+	size_t base = bracket ? (size_t) (bracket - name) : part->name_length;
+	const char *index = name + base;
+	size_t index_length = part->name_length - base;
+	zend_string *text = zend_string_init(part->value, part->value_length, 0);
+	zend_string *short_name = php_basename(ZSTR_VAL(text), ZSTR_LEN(text), NULL, 0);
+	/* Browsers of old gave paths of Windows. */
+	char *slash = strrchr(ZSTR_VAL(short_name), '\\');
+	zval value;
+	if (slash) {
+		ZVAL_STRING(&value, slash + 1);
+		zend_string_release(short_name);
+	} else {
+		ZVAL_STR(&value, short_name);
+	}
+	add_upload(name, base, index, index_length, "name", &value);
+	ZVAL_STR(&value, text);
+	add_upload(name, base, index, index_length, "full_path", &value);
+	if (error == 0) {
+		ZVAL_STRINGL(&value, part->mime, part->mime_length);
+	} else {
+		ZVAL_EMPTY_STRING(&value);
+	}
+	add_upload(name, base, index, index_length, "type", &value);
+	ZVAL_STRINGL(&value, path_length ? path : "", path_length);
+	add_upload(name, base, index, index_length, "tmp_name", &value);
+	ZVAL_LONG(&value, error);
+	add_upload(name, base, index, index_length, "error", &value);
+	ZVAL_LONG(&value, size);
+	add_upload(name, base, index, index_length, "size", &value);
+}
+
+/* Registers the parts of a multipart form; takes the place of PHP's own parser. */
+static void web_multipart(char *content_type, void *into)
+{
+	rr_part part;
+	zend_long files = INI_INT("max_file_uploads"), fields = 0;
+	zend_long most = PG(max_input_vars);
+	(void) content_type;
+	if (SG(post_max_size) > 0 && SG(request_info).content_length > SG(post_max_size)) {
+		php_error_docref(NULL, E_WARNING, "POST Content-Length of " ZEND_LONG_FMT " bytes exceeds the limit of " ZEND_LONG_FMT " bytes", (zend_long) SG(request_info).content_length, SG(post_max_size));
+		return;
+	}
+	if (Z_TYPE(PG(http_globals)[TRACK_VARS_FILES]) != IS_ARRAY) {
+		array_init(&PG(http_globals)[TRACK_VARS_FILES]);
+	}
+	if (!PG(file_uploads)) {
+		files = 0;
+	}
+	while (rr_web_next_part(&part)) {
+		if (part.is_file) {
+			add_file(&part, &files);
+			continue;
+		}
+		if (++fields > most) {
+			if (fields == most + 1) {
+				php_error_docref(NULL, E_WARNING, "Input variables exceeded " ZEND_LONG_FMT ". To increase the limit change max_input_vars in php.ini.", most);
+			}
+			continue;
+		}
+		char *value = estrndup(part.value, part.value_length);
+		char *name = estrndup(part.name, part.name_length);
+		size_t length;
+		if (sapi_module.input_filter(PARSE_POST, name, &value, part.value_length, &length)) {
+			php_register_variable_safe(name, value, length, (zval *) into);
+		}
+		efree(name);
+		efree(value);
+	}
+}
+
+static const sapi_post_entry web_multipart_entry = {
+	"multipart/form-data", sizeof("multipart/form-data") - 1, NULL, web_multipart
+};
+
+/* -- the take-over --------------------------------------------------------------------------------------------------- */
+
+static char *copy_persistent(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static bool rr_web_finish_request(void);
+
+/* -- functions ------------------------------------------------------------------------------------------------------- */
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_none_bool, 0, 0, _IS_BOOL, 0)
+ZEND_END_ARG_INFO()
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_none_array, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle, 0, 1, _IS_BOOL, 0)
+	ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
+ZEND_END_ARG_INFO()
+
+static ZEND_FUNCTION(rr_handle_request)
+{
+	zend_fcall_info info;
+	zend_fcall_info_cache cache;
+	ZEND_PARSE_PARAMETERS_START(1, 1)
+		Z_PARAM_FUNC(info, cache)
+	ZEND_PARSE_PARAMETERS_END();
+	zend_release_fcall_info_cache(&cache);
+	/* The loop's own frames stay while requests come and go. */
+	zend_execute_data *frame = EG(current_execute_data);
+	int turn = rr_web_handle(&info.function_name);
+	EG(current_execute_data) = frame;
+	if (turn < 0) {
+		EG(exit_status) = 255;
+		if (!EG(exception)) {
+			zend_throw_unwind_exit();
+		}
+		return;
+	}
+	RETURN_BOOL(turn);
+}
+
+static ZEND_FUNCTION(rr_finish_request)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	RETURN_BOOL(rr_web_finish_request());
+}
+
+static ZEND_FUNCTION(getallheaders)
+{
+	ZEND_PARSE_PARAMETERS_NONE();
+	array_init(return_value);
+	rr_web_request_headers(return_value);
+}
+
+#define ALIAS(name, of, arginfo) ZEND_RAW_FENTRY(name, ZEND_FN(of), arginfo, 0)
+static const zend_function_entry web_functions[] = {
+	ALIAS("rr_handle_request", rr_handle_request, arginfo_handle)
+	ALIAS("rr_finish_request", rr_finish_request, arginfo_none_bool)
+	ALIAS("fastcgi_finish_request", rr_finish_request, arginfo_none_bool)
+	ALIAS("getallheaders", getallheaders, arginfo_none_array)
+	ALIAS("apache_request_headers", getallheaders, arginfo_none_array)
+	ZEND_FE_END
+};
+
+/* The names of FrankenPHP's worker API. */
+static const zend_function_entry frankenphp_functions[] = {
+	ALIAS("frankenphp_handle_request", rr_handle_request, arginfo_handle)
+	ALIAS("frankenphp_finish_request", rr_finish_request, arginfo_none_bool)
+	ALIAS("frankenphp_request_headers", getallheaders, arginfo_none_array)
+	ZEND_FE_END
+};
+
+/* At module start-up of a process that will serve the web: what php-fpm calls itself, and its functions. */
+void rr_web_name(bool frankenphp)
+{
+	zend_register_functions(NULL, web_functions, NULL, MODULE_PERSISTENT);
+	if (frankenphp) {
+		zend_register_functions(NULL, frankenphp_functions, NULL, MODULE_PERSISTENT);
+	}
+	zval *name = zend_hash_str_find(EG(zend_constants), "PHP_SAPI", sizeof("PHP_SAPI") - 1);
+	sapi_module.name = "fpm-fcgi";
+	if (name) {
+		zend_constant *constant = Z_PTR_P(name);
+		ZVAL_NEW_STR(&constant->value, zend_string_init_interned("fpm-fcgi", sizeof("fpm-fcgi") - 1, 1));
+	}
+}
+
+/* Sets a directive for good, as php-fpm does for its pools. `final`: scripts cannot change it. False: unknown. */
+bool rr_web_directive(const char *name, size_t name_length, const char *value, size_t length, bool final)
+{
+	zend_ini_entry *entry = zend_hash_str_find_ptr(EG(ini_directives), name, name_length);
+	if (!entry) {
+		return false;
+	}
+	zend_string *copy = zend_string_init(value, length, 1);
+	if (entry->on_modify
+		&& entry->on_modify(entry, copy, entry->mh_arg1, entry->mh_arg2, entry->mh_arg3, PHP_INI_STAGE_ACTIVATE) != SUCCESS) {
+		zend_string_release(copy);
+		return false;
+	}
+	if (entry->modified) {
+		zend_hash_str_del(EG(modified_ini_directives), name, name_length);
+		entry->modified = 0;
+	}
+	entry->value = copy;
+	if (final) {
+		entry->modifiable = ZEND_INI_SYSTEM;
+	}
+	return true;
+}
+
+static void web_install(void)
+{
+	sapi_module.ub_write = web_write;
+	sapi_module.flush = web_flush;
+	sapi_module.header_handler = NULL;
+	sapi_module.send_headers = web_send_headers;
+	sapi_module.send_header = NULL;
+	sapi_module.read_post = web_read_post;
+	sapi_module.read_cookies = web_read_cookies;
+	sapi_module.register_server_variables = web_variables;
+	sapi_module.log_message = web_log;
+	sapi_module.activate = NULL;
+	sapi_module.deactivate = NULL;
+	sapi_module.phpinfo_as_text = 0;
+	/* PHP's own parser would want the raw body. */
+	sapi_post_entry multipart = web_multipart_entry;
+	sapi_unregister_post_entry(&multipart);
+	sapi_register_post_entry(&web_multipart_entry);
+}
+
+/* Of main/php_ini.c, in no header. */
+extern PHPAPI char *php_ini_opened_path;
+extern PHPAPI char *php_ini_scanned_files;
+
+/* The files PHP has its settings from, between newlines and commas; NULL without one. */
+const char *rr_web_ini_path(void)
+{
+	return php_ini_opened_path;
+}
+
+const char *rr_web_ini_scanned(void)
+{
+	return php_ini_scanned_files;
+}
+
+/* In the zygote of a classic pool: ends the request that the server's script ran in. */
+void rr_web_leave_script(void)
+{
+	php_free_shutdown_functions();
+	zend_objects_store_mark_destructed(&EG(objects_store));
+	EG(current_execute_data) = NULL;
+	web_install();
+	SG(headers_sent) = 1;
+	SG(request_info).no_headers = 1;
+	php_request_shutdown(NULL);
+	SG(server_context) = NULL;
+}
+
+typedef struct {
+	zval handler;
+	int depth;
+} handler_state;
+
+static struct {
+	handler_state error, exception;
+	int reporting;
+	char *locale;
+	char cwd[MAXPATHLEN];
+	mode_t mask;
+	zend_string *timezone;
+	uint32_t globals;
+	HashTable *names;
+	bool living;
+} baseline;
+
+static zend_string *timezone_now(void)
+{
+	zval function, result;
+	zend_string *name = NULL;
+	ZVAL_STRING(&function, "date_default_timezone_get");
+	if (call_user_function(NULL, NULL, &function, &result, 0, NULL) == SUCCESS && Z_TYPE(result) == IS_STRING) {
+		name = zend_string_copy(Z_STR(result));
+	}
+	zval_ptr_dtor(&result);
+	zval_ptr_dtor(&function);
+	return name;
+}
+
+/* In a worker: the state that each request finds. */
+void rr_web_settle_in(bool living)
+{
+	web_install();
+	baseline.living = living;
+	if (!living) {
+		return;
+	}
+	php_output_end_all();
+	php_output_deactivate();
+	SG(headers_sent) = 1;
+	SG(request_info).no_headers = 1;
+	sapi_deactivate();
+	SG(request_info).argv0 = NULL;
+	SG(request_info).argc = 0;
+	SG(request_info).argv = NULL;
+	/* The script of the server never goes on here. */
+	EG(current_execute_data) = NULL;
+	/* What the boot has set is what every request finds. */
+	if (EG(modified_ini_directives)) {
+		zend_ini_entry *entry;
+		ZEND_HASH_MAP_FOREACH_PTR(EG(modified_ini_directives), entry) {
+			entry->orig_value = NULL;
+			entry->modified = 0;
+			entry->modifiable = entry->orig_modifiable;
+			if (!(GC_FLAGS(entry->value) & GC_PERSISTENT)) {
+				entry->value = zend_string_dup(entry->value, 1);
+			}
+		} ZEND_HASH_FOREACH_END();
+		zend_hash_destroy(EG(modified_ini_directives));
+		FREE_HASHTABLE(EG(modified_ini_directives));
+		EG(modified_ini_directives) = NULL;
+	}
+	ZVAL_COPY(&baseline.error.handler, &EG(user_error_handler));
+	baseline.error.depth = zend_stack_count(&EG(user_error_handlers));
+	ZVAL_COPY(&baseline.exception.handler, &EG(user_exception_handler));
+	baseline.exception.depth = zend_stack_count(&EG(user_exception_handlers));
+	baseline.reporting = EG(user_error_handler_error_reporting);
+	baseline.locale = copy_persistent(setlocale(LC_ALL, NULL));
+	baseline.timezone = timezone_now();
+	if (!getcwd(baseline.cwd, sizeof(baseline.cwd))) {
+		baseline.cwd[0] = 0;
+	}
+	baseline.mask = umask(0);
+	umask(baseline.mask);
+	for (int i = 0; i < NUM_TRACK_VARS; i++) {
+		zval_ptr_dtor_nogc(&PG(http_globals)[i]);
+		ZVAL_UNDEF(&PG(http_globals)[i]);
+	}
+	ALLOC_HASHTABLE(baseline.names);
+	zend_hash_init(baseline.names, 64, NULL, NULL, 0);
+	zend_string *name;
+	ZEND_HASH_FOREACH_STR_KEY(&EG(symbol_table), name) {
+		if (name) {
+			zend_hash_add_empty_element(baseline.names, name);
+		}
+	} ZEND_HASH_FOREACH_END();
+}
+
+/* -- a request --------------------------------------------------------------------------------------------------------- */
+
+static void web_request_info(const rr_web_request *request)
+{
+	SG(server_context) = (void *) &baseline;
+	SG(sapi_headers).http_response_code = 200;
+	SG(request_info).request_method = request->method;
+	SG(request_info).query_string = (char *) request->query;
+	SG(request_info).request_uri = (char *) request->uri;
+	SG(request_info).content_type = request->content_type;
+	SG(request_info).content_length = request->content_length;
+	SG(request_info).path_translated = (char *) request->path;
+	SG(request_info).proto_num = request->protocol;
+	SG(request_info).no_headers = 0;
+	web_cookie = request->cookie;
+	EG(exit_status) = 0;
+}
+
+/* Globals have been read into arrays of earlier requests; a living worker's code does not ask for them again. */
+static void web_superglobals(void)
+{
+	static const char *const late[] = {"_REQUEST", "_ENV"};
+	php_hash_environment();
+	zend_is_auto_global(ZSTR_KNOWN(ZEND_STR_AUTOGLOBAL_SERVER));
+	for (size_t i = 0; i < sizeof(late) / sizeof(*late); i++) {
+		if (zend_hash_str_exists(&EG(symbol_table), late[i], strlen(late[i]))) {
+			zend_is_auto_global_str(late[i], strlen(late[i]));
+		}
+	}
+}
+
+/* Begins a request; false: the worker must end. */
+bool rr_web_begin(const rr_web_request *request)
+{
+	volatile bool sound = true;
+	web_request_info(request);
+	if (!baseline.living) {
+		if (php_request_startup() == FAILURE) {
+			return false;
+		}
+		php_handle_auth_data(request->authorization);
+		return true;
+	}
+	zend_try {
+		PG(header_is_being_sent) = 0;
+		PG(connection_status) = PHP_CONNECTION_NORMAL;
+		PG(during_request_startup) = 1;
+		php_output_activate();
+		sapi_activate();
+		php_handle_auth_data(request->authorization);
+		if (PG(max_input_time) == -1) {
+			zend_set_timeout(EG(timeout_seconds), 1);
+		} else {
+			zend_set_timeout(PG(max_input_time), 1);
+		}
+		if (PG(expose_php)) {
+			sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
+		}
+		if (PG(output_handler) && PG(output_handler)[0]) {
+			zval handler;
+			ZVAL_STRING(&handler, PG(output_handler));
+			php_output_start_user(&handler, 0, PHP_OUTPUT_HANDLER_STDFLAGS);
+			zval_ptr_dtor(&handler);
+		} else if (PG(output_buffering)) {
+			php_output_start_user(NULL, PG(output_buffering) > 1 ? PG(output_buffering) : 0, PHP_OUTPUT_HANDLER_STDFLAGS);
+		} else if (PG(implicit_flush)) {
+			php_output_set_implicit_flush(1);
+		}
+		web_superglobals();
+		PG(modules_activated) = 1;
+		PG(during_request_startup) = 0;
+		if (PG(max_input_time) != -1) {
+			zend_set_timeout(EG(timeout_seconds), 0);
+		}
+	} zend_catch {
+		sound = false;
+	} zend_end_try();
+	SG(sapi_started) = 1;
+	if (rr_settle() == RR_THREW) {
+		rr_report_exception();
+	}
+	return sound;
+}
+
+/* Runs a file in the global scope of a living worker. */
+int rr_web_include(const char *path)
+{
+	volatile int outcome = RR_RETURNED;
+	zend_file_handle file;
+	zend_stream_init_filename(&file, path);
+	file.primary_script = 1;
+	zend_try {
+		zend_op_array *code = zend_compile_file(&file, ZEND_REQUIRE);
+		if (file.opened_path) {
+			zend_hash_add_empty_element(&EG(included_files), file.opened_path);
+		}
+		if (code) {
+			zval result;
+			ZVAL_UNDEF(&result);
+			zend_execute(code, &result);
+			zval_ptr_dtor(&result);
+			zend_destroy_static_vars(code);
+			destroy_op_array(code);
+			efree_size(code, sizeof(zend_op_array));
+		}
+		outcome = rr_settle();
+	} zend_catch {
+		outcome = RR_BAILED;
+		EG(current_execute_data) = NULL;
+		CG(unclean_shutdown) = 0;
+		gc_protect(0);
+	} zend_end_try();
+	zend_destroy_file_handle(&file);
+	return outcome;
+}
+
+/* Runs a file as the main script of a classic request. */
+int rr_web_execute(const char *path)
+{
+	volatile int outcome = RR_RETURNED;
+	zend_file_handle file;
+	zend_stream_init_filename(&file, path);
+	file.primary_script = 1;
+	zend_try {
+		php_execute_script(&file);
+	} zend_catch {
+		outcome = RR_BAILED;
+	} zend_end_try();
+	zend_destroy_file_handle(&file);
+	if (EG(exit_status) == 255) {
+		outcome = RR_BAILED;
+	}
+	return outcome;
+}
+
+bool rr_web_headers_sent(void)
+{
+	return SG(headers_sent);
+}
+
+void rr_web_status(int status)
+{
+	if (!SG(headers_sent)) {
+		SG(sapi_headers).http_response_code = status;
+	}
+}
+
+static void restore_handler(zval *current, zend_stack *stack, const handler_state *state)
+{
+	while (zend_stack_count(stack) > state->depth) {
+		zval_ptr_dtor((zval *) zend_stack_top(stack));
+		zend_stack_del_top(stack);
+	}
+	if (Z_TYPE_P(current) != Z_TYPE(state->handler)
+		|| (Z_REFCOUNTED_P(current) && Z_COUNTED_P(current) != Z_COUNTED(state->handler))) {
+		zval old;
+		ZVAL_COPY_VALUE(&old, current);
+		ZVAL_COPY(current, &state->handler);
+		zval_ptr_dtor(&old);
+	}
+}
+
+static void reset_module(const char *name, bool start)
+{
+	zend_module_entry *module = zend_hash_str_find_ptr(&module_registry, name, strlen(name));
+	if (module && module->request_shutdown_func) {
+		module->request_shutdown_func(module->type, module->module_number);
+	}
+	if (start && module && module->request_startup_func) {
+		module->request_startup_func(module->type, module->module_number);
+	}
+}
+
+/* What the request has changed and the next one must not find. */
+static void web_restore(void)
+{
+	if (EG(modified_ini_directives)) {
+		zend_ini_deactivate();
+	}
+	restore_handler(&EG(user_error_handler), &EG(user_error_handlers), &baseline.error);
+	restore_handler(&EG(user_exception_handler), &EG(user_exception_handlers), &baseline.exception);
+	EG(user_error_handler_error_reporting) = baseline.reporting;
+	const char *locale = setlocale(LC_ALL, NULL);
+	if (locale && baseline.locale && strcmp(locale, baseline.locale) != 0) {
+		setlocale(LC_ALL, baseline.locale);
+		zend_update_current_locale();
+	}
+	zend_string *zone = timezone_now();
+	if (zone && baseline.timezone && !zend_string_equals(zone, baseline.timezone)) {
+		zval function, argument, result;
+		ZVAL_STRING(&function, "date_default_timezone_set");
+		ZVAL_STR(&argument, baseline.timezone);
+		call_user_function(NULL, NULL, &function, &result, 1, &argument);
+		zval_ptr_dtor(&result);
+		zval_ptr_dtor(&function);
+	}
+	if (zone) {
+		zend_string_release(zone);
+	}
+	if (baseline.cwd[0] && chdir(baseline.cwd) != 0) {
+		php_error_docref(NULL, E_WARNING, "cannot return to %s", baseline.cwd);
+	}
+	umask(baseline.mask);
+}
+
+/* Variables that a file has left in the global scope. */
+static void web_forget_variables(void)
+{
+	zend_string *name;
+	HashTable *table = &EG(symbol_table);
+	if (zend_hash_num_elements(table) <= zend_hash_num_elements(baseline.names)) {
+		return;
+	}
+	zend_string **gone = safe_emalloc(zend_hash_num_elements(table), sizeof(*gone), 0);
+	uint32_t count = 0;
+	ZEND_HASH_FOREACH_STR_KEY(table, name) {
+		if (name && !zend_hash_exists(baseline.names, name) && !zend_is_auto_global(name)) {
+			gone[count++] = zend_string_copy(name);
+		}
+	} ZEND_HASH_FOREACH_END();
+	while (count > 0) {
+		name = gone[--count];
+		zend_hash_del_ind(table, name);
+		zend_string_release(name);
+	}
+	efree(gone);
+}
+
+#define GUARDED(...) \
+	zend_try { \
+		__VA_ARGS__; \
+	} zend_catch { \
+		sound = false; \
+		CG(unclean_shutdown) = 0; \
+		EG(current_execute_data) = NULL; \
+	} zend_end_try(); \
+	if (rr_settle() == RR_THREW) { \
+		sound = rr_report_exception() && sound; \
+	}
+
+/* Ends a request: shutdown functions, output, headers, then what the next one must not see. False: the worker must
+ * end. */
+bool rr_web_end(bool broken)
+{
+	volatile bool sound = !broken;
+	if (!baseline.living) {
+		php_request_shutdown(NULL);
+		SG(server_context) = NULL;
+		rr_web_finish(false);
+		rr_clear_oom();
+		return true;
+	}
+	rr_clear_oom();
+	CG(unclean_shutdown) = 0;
+	GUARDED(php_call_shutdown_functions())
+	if (CG(unclean_shutdown)) {
+		sound = false;
+		CG(unclean_shutdown) = 0;
+		EG(current_execute_data) = NULL;
+	}
+	GUARDED(php_free_shutdown_functions())
+	GUARDED(php_output_end_all())
+	GUARDED(if (!SG(headers_sent)) { php_header(); })
+	zend_unset_timeout();
+	rr_web_finish(false);
+	GUARDED(reset_module("session", true))
+	GUARDED(zend_hash_str_del(&EG(symbol_table), "_SESSION", sizeof("_SESSION") - 1))
+	GUARDED(reset_module("filter", true))
+	GUARDED(php_output_deactivate())
+	GUARDED(
+		php_stream *body = SG(request_info).request_body;
+		sapi_deactivate();
+		if (body) { php_stream_close(body); }
+	)
+	GUARDED(for (int i = 0; i < NUM_TRACK_VARS; i++) {
+		zval_ptr_dtor_nogc(&PG(http_globals)[i]);
+		ZVAL_UNDEF(&PG(http_globals)[i]);
+	})
+	GUARDED(web_forget_variables())
+	GUARDED(web_restore())
+	if (rr_had_oom()) {
+		sound = false;
+		rr_clear_oom();
+	}
+	if (PG(last_error_message)) {
+		zend_string_release(PG(last_error_message));
+		PG(last_error_message) = NULL;
+	}
+	if (PG(last_error_file)) {
+		zend_string_release(PG(last_error_file));
+		PG(last_error_file) = NULL;
+	}
+	memset(&SG(request_info), 0, sizeof(SG(request_info)));
+	SG(server_context) = NULL;
+	SG(sapi_started) = 0;
+	SG(global_request_time) = 0;
+	web_cookie = NULL;
+	EG(exit_status) = 0;
+	PG(connection_status) = PHP_CONNECTION_NORMAL;
+	return sound;
+}
+
+/* Sends all output and ends the response; the script goes on. */
+static bool rr_web_finish_request(void)
+{
+	if (!SG(server_context)) {
+		return false;
+	}
+	php_output_end_all();
+	if (!SG(headers_sent)) {
+		php_header();
+	}
+	rr_web_finish(true);
+	return true;
+}

@@ -1,0 +1,316 @@
+//! The unsafe side of the web modes: `web.c` with a safe face, and what it calls back. The invariants are those of
+//! [`super`].
+
+use super::Outcome;
+use crate::role::web;
+use ext_php_rs::types::Zval;
+use std::ffi::{CStr, c_char, c_int};
+
+/// What PHP knows of a request before its script runs; `shim.h` has the same layout.
+#[repr(C)]
+struct RawRequest {
+    texts: [*const c_char; 7],
+    content_length: i64,
+    protocol: c_int,
+}
+
+/// A part of a multipart form; `shim.h` has the same layout.
+#[repr(C)]
+pub(crate) struct RawPart {
+    name: *const c_char,
+    value: *const c_char,
+    mime: *const c_char,
+    path: *const c_char,
+    lengths: [usize; 4],
+    size: u64,
+    error: c_int,
+    is_file: bool,
+}
+
+unsafe extern "C" {
+    safe fn rr_web_name(frankenphp: bool);
+    safe fn rr_web_ini_path() -> *const c_char;
+    safe fn rr_web_ini_scanned() -> *const c_char;
+    fn rr_web_directive(
+        name: *const c_char,
+        name_length: usize,
+        value: *const c_char,
+        length: usize,
+        last: bool,
+    ) -> bool;
+    safe fn rr_web_leave_script();
+    safe fn rr_web_settle_in(living: bool);
+    fn rr_web_begin(request: *const RawRequest) -> bool;
+    fn rr_web_include(path: *const c_char) -> c_int;
+    fn rr_web_execute(path: *const c_char) -> c_int;
+    safe fn rr_web_headers_sent() -> bool;
+    safe fn rr_web_status(status: c_int);
+    safe fn rr_web_end(broken: bool) -> bool;
+    fn rr_web_variable(
+        array: *mut Zval,
+        name: *const c_char,
+        name_length: usize,
+        value: *const c_char,
+        length: usize,
+    );
+}
+
+/// The texts of a request as PHP wants them; they stay where they are until the request is over.
+#[derive(Debug)]
+pub(crate) struct Texts<'a> {
+    pub(crate) method: &'a CStr,
+    pub(crate) query: &'a CStr,
+    pub(crate) uri: &'a CStr,
+    pub(crate) content_type: Option<&'a CStr>,
+    pub(crate) cookie: Option<&'a CStr>,
+    pub(crate) authorization: Option<&'a CStr>,
+    pub(crate) path: &'a CStr,
+    pub(crate) content_length: i64,
+    pub(crate) protocol: i32,
+}
+
+/// Calls this PHP what php-fpm calls itself and adds its functions. Module start-up only.
+pub(crate) fn name(frankenphp: bool) {
+    rr_web_name(frankenphp);
+}
+
+/// The files that PHP has its settings from, in the order in which they were read.
+pub(crate) fn ini_files() -> Vec<String> {
+    let scanned = super::text(rr_web_ini_scanned()).unwrap_or_default();
+    let scanned = scanned.split(',').map(|path| path.trim().to_owned()).filter(|path| !path.is_empty());
+    super::text(rr_web_ini_path()).into_iter().chain(scanned).collect()
+}
+
+/// Sets a PHP directive for good; `last`: scripts cannot change it. `false`: PHP does not know or take it.
+pub(crate) fn directive(name: &str, value: &str, last: bool) -> bool {
+    let (name, value) = (name.as_bytes(), value.as_bytes());
+    // SAFETY: both are valid for their lengths and copied (Z2).
+    unsafe { rr_web_directive(name.as_ptr().cast(), name.len(), value.as_ptr().cast(), value.len(), last) }
+}
+
+/// Ends the request of the server's own script, in a zygote that never goes back to it.
+pub(crate) fn leave_script() {
+    rr_web_leave_script();
+}
+
+/// Takes PHP's web side over, in a worker.
+pub(crate) fn settle_in(living: bool) {
+    rr_web_settle_in(living);
+}
+
+/// Begins a request; `false`: the worker must end.
+///
+/// The texts must stay until [`end`]: [`crate::role::web`] keeps them.
+pub(crate) fn begin(texts: &Texts<'_>) -> bool {
+    let optional = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
+    let raw = RawRequest {
+        texts: [
+            texts.method.as_ptr(),
+            texts.query.as_ptr(),
+            texts.uri.as_ptr(),
+            optional(texts.content_type),
+            optional(texts.cookie),
+            optional(texts.authorization),
+            texts.path.as_ptr(),
+        ],
+        content_length: texts.content_length,
+        protocol: texts.protocol,
+    };
+    // SAFETY: NUL-terminated texts that role::web keeps until the request is over (Z2, Z4).
+    unsafe { rr_web_begin(&raw const raw) }
+}
+
+/// Runs a file in the global scope of a living worker.
+pub(crate) fn include(path: &CStr) -> Outcome {
+    // SAFETY: NUL-terminated; copied by PHP (Z4).
+    Outcome::from_raw(unsafe { rr_web_include(path.as_ptr()) })
+}
+
+/// Runs a file as the main script of a classic request.
+pub(crate) fn execute(path: &CStr) -> Outcome {
+    // SAFETY: NUL-terminated; copied by PHP (Z4).
+    Outcome::from_raw(unsafe { rr_web_execute(path.as_ptr()) })
+}
+
+/// Whether the script's headers are on their way.
+pub(crate) fn headers_sent() -> bool {
+    rr_web_headers_sent()
+}
+
+/// Sets the status of a response whose headers are not on their way.
+pub(crate) fn status(status: u16) {
+    rr_web_status(c_int::from(status));
+}
+
+/// Ends a request; `false`: the worker must end.
+pub(crate) fn end(broken: bool) -> bool {
+    rr_web_end(broken)
+}
+
+/// `$_SERVER`, while PHP fills it.
+pub(crate) struct Variables(*mut Zval);
+
+impl Variables {
+    /// Adds a variable.
+    pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
+        // SAFETY: the array PHP has given to rr_web_variables; texts valid for their lengths and copied (Z2, Z3).
+        unsafe {
+            rr_web_variable(self.0, name.as_ptr().cast(), name.len(), value.as_ptr().cast(), value.len());
+        }
+    }
+}
+
+fn caught<T>(fallback: T, work: impl FnOnce() -> T) -> T {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(fallback)
+}
+
+/// # Safety
+/// `bytes` is valid for `length` and outlives the result.
+unsafe fn slice<'a>(bytes: *const c_char, length: usize) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) }
+}
+
+/// The next bytes of the request body.
+///
+/// # Safety
+/// `buffer` has room for `length` bytes.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_read(buffer: *mut c_char, length: usize) -> usize {
+    // PHP's buffer need not hold anything yet.
+    let mut piece = vec![0; length];
+    let read = caught(0, || web::read(&mut piece));
+    // SAFETY: `read` is at most `length`, for which there is room; the two do not overlap.
+    unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buffer.cast::<u8>(), read) };
+    read
+}
+
+/// A header of the response.
+///
+/// # Safety
+/// Both texts are valid for their lengths.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_header(
+    name: *const c_char,
+    name_length: usize,
+    value: *const c_char,
+    value_length: usize,
+) {
+    // SAFETY: PHP's texts, valid until this call returns (Z3).
+    let name = unsafe { slice(name, name_length) };
+    // SAFETY: as above.
+    let value = unsafe { slice(value, value_length) };
+    caught((), || web::header(name, value));
+}
+
+/// The headers are complete.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_web_head(status: c_int) {
+    caught((), || web::head(u16::try_from(status).unwrap_or(500)));
+}
+
+/// A piece of the body; `false`: nobody reads it.
+///
+/// # Safety
+/// `bytes` is valid for `length`.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_output(bytes: *const c_char, length: usize) -> bool {
+    // SAFETY: PHP's buffer, valid until this call returns (Z3).
+    let bytes = unsafe { slice(bytes, length) };
+    caught(true, || web::output(bytes))
+}
+
+/// Sends what is there; `false`: nobody reads it.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_web_flush() -> bool {
+    caught(true, web::flush)
+}
+
+/// The response is complete; `goes_on`: the script is not.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_web_finish(goes_on: bool) {
+    caught((), || web::finish(if goes_on { web::End::Response } else { web::End::Request }));
+}
+
+/// Fills `$_SERVER`.
+///
+/// # Safety
+/// `array` is a PHP array.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_variables(array: *mut Zval) {
+    caught((), || web::variables(&mut Variables(array)));
+}
+
+/// The next part of a form; `false`: there is none.
+///
+/// # Safety
+/// `part` has room for a part.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_next_part(part: *mut RawPart) -> bool {
+    let found = caught(None, || {
+        web::next_part(|part| {
+            let text = |bytes: &[u8]| bytes.as_ptr().cast::<c_char>();
+            match *part {
+                rr_wire::form::Part::Field { name, value } => RawPart {
+                    name: text(name),
+                    value: text(value),
+                    mime: std::ptr::null(),
+                    path: std::ptr::null(),
+                    lengths: [name.len(), value.len(), 0, 0],
+                    size: 0,
+                    error: 0,
+                    is_file: false,
+                },
+                rr_wire::form::Part::File(file) => RawPart {
+                    name: text(file.name),
+                    value: text(file.file_name),
+                    mime: text(file.mime),
+                    path: text(file.path),
+                    lengths: [file.name.len(), file.file_name.len(), file.mime.len(), file.path.len()],
+                    size: file.size,
+                    error: c_int::from(file.error),
+                    is_file: true,
+                },
+            }
+        })
+    });
+    let Some(raw) = found else { return false };
+    // SAFETY: room for a part; the texts point into the form that role::web keeps until the request is over.
+    unsafe { part.write(raw) };
+    true
+}
+
+/// One turn of a script's loop: 1 go on, 0 stop, -1 PHP is broken.
+///
+/// # Safety
+/// `callable` is a PHP value that can be called.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_handle(callable: *const Zval) -> c_int {
+    caught(-1, || {
+        // SAFETY: the argument of the PHP function, alive until that returns.
+        let value = unsafe { &*callable };
+        let Some(callable) = super::Callable::new(value) else { return -1 };
+        match web::handle(&callable) {
+            None => 0,
+            Some(true) => 1,
+            Some(false) => -1,
+        }
+    })
+}
+
+/// Fills an array with the request's headers.
+///
+/// # Safety
+/// `array` is a PHP array.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_request_headers(array: *mut Zval) {
+    caught((), || {
+        let mut variables = Variables(array);
+        for (name, value) in web::request_headers() {
+            variables.set(name.as_bytes(), &value);
+        }
+    });
+}
