@@ -55,7 +55,11 @@ impl Server {
         let dir = TempDir::with_prefix("rr-e2e-").expect("a temporary directory");
         open_to_all(dir.path());
         for (name, content) in &options.files {
-            std::fs::write(dir.path().join(name), content).expect("a file for the script");
+            let path = dir.path().join(name);
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).expect("a folder for the script");
+            }
+            std::fs::write(path, content).expect("a file for the script");
         }
         let written = |source: &str| {
             let path = dir.path().join("server.php");

@@ -379,12 +379,15 @@ pub(crate) fn head(status: u16) {
 
 /// A piece of the body; `false`: nobody reads it.
 pub(crate) fn output(bytes: &[u8]) -> bool {
-    let open = with(|state| state.open && !state.finished).unwrap_or(false);
-    if !open {
+    if !with(|state| state.open).unwrap_or(false) {
         hooks::output(bytes);
         return true;
     }
     with(|state| {
+        // As php-fpm: what comes after fastcgi_finish_request() is for nobody.
+        if state.finished {
+            return true;
+        }
         state.body.extend_from_slice(bytes);
         state.body.len() < PIECE || state.send(End::Open)
     })

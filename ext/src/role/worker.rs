@@ -31,7 +31,7 @@ fn serve_classic(place: Place, new: NewWorker) -> i32 {
         Ok(lifeline) => lifeline,
         Err(code) => return code,
     };
-    zend::web::settle_in(false);
+    zend::web::settle_in(false, false);
     match hello() {
         Ok(()) => web::serve(&Served::File, place, &Zval::null()),
         Err(code) => code,
@@ -84,7 +84,7 @@ fn serve(server: &Server, place: Option<&Place>, app: &Zval, new: NewWorker) -> 
     }
     zend::worker_started();
     if place.is_some() {
-        zend::web::settle_in(true);
+        zend::web::settle_in(true, matches!(server.app, App::None));
     }
     if let Err(code) = hello() {
         return code;

@@ -424,7 +424,7 @@ static struct {
 	zend_string *timezone;
 	uint32_t globals;
 	HashTable *names;
-	bool living;
+	bool living, forget;
 } baseline;
 
 static zend_string *timezone_now(void)
@@ -440,11 +440,14 @@ static zend_string *timezone_now(void)
 	return name;
 }
 
-/* In a worker: the state that each request finds. */
-void rr_web_settle_in(bool living)
+/* In a worker: the state that each request finds. `forget`: the global scope is the request's. */
+void rr_web_settle_in(bool living, bool forget)
 {
 	web_install();
 	baseline.living = living;
+	baseline.forget = forget;
+	/* As php-fpm: a script runs in its folder. */
+	SG(options) &= ~SAPI_OPTION_NO_CHDIR;
 	if (!living) {
 		return;
 	}
@@ -590,6 +593,9 @@ int rr_web_include(const char *path)
 	zend_file_handle file;
 	zend_stream_init_filename(&file, path);
 	file.primary_script = 1;
+	if (baseline.forget) {
+		VCWD_CHDIR_FILE(path);
+	}
 	zend_try {
 		zend_op_array *code = zend_compile_file(&file, ZEND_REQUIRE);
 		if (file.opened_path) {
@@ -709,7 +715,7 @@ static void web_forget_variables(void)
 {
 	zend_string *name;
 	HashTable *table = &EG(symbol_table);
-	if (zend_hash_num_elements(table) <= zend_hash_num_elements(baseline.names)) {
+	if (!baseline.forget || zend_hash_num_elements(table) <= zend_hash_num_elements(baseline.names)) {
 		return;
 	}
 	zend_string **gone = safe_emalloc(zend_hash_num_elements(table), sizeof(*gone), 0);

@@ -39,7 +39,7 @@ unsafe extern "C" {
         last: bool,
     ) -> bool;
     safe fn rr_web_leave_script();
-    safe fn rr_web_settle_in(living: bool);
+    safe fn rr_web_settle_in(living: bool, forget: bool);
     fn rr_web_begin(request: *const RawRequest) -> bool;
     fn rr_web_include(path: *const c_char) -> c_int;
     fn rr_web_execute(path: *const c_char) -> c_int;
@@ -93,9 +93,9 @@ pub(crate) fn leave_script() {
     rr_web_leave_script();
 }
 
-/// Takes PHP's web side over, in a worker.
-pub(crate) fn settle_in(living: bool) {
-    rr_web_settle_in(living);
+/// Takes PHP's web side over, in a worker; `forget`: the global scope belongs to each request.
+pub(crate) fn settle_in(living: bool, forget: bool) {
+    rr_web_settle_in(living, forget);
 }
 
 /// Begins a request; `false`: the worker must end.

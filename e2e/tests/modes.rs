@@ -1,0 +1,283 @@
+//! Apps written for php-fpm: superglobals, headers, output and sessions in a living worker, with PHP's own request
+//! startup and shutdown, and in a fork for each request.
+
+use e2e::{Client, Options, Server, eventually};
+
+const MODES: [&str; 3] = ["globals", "classic", "snapshot"];
+
+/// A server of the files beside its script.
+fn files(mode: &str, index: &str) -> Options {
+    let source = format!(
+        "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
+             ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', '{mode}')->run();"
+    );
+    Options::source(&source).file("public/index.php", index)
+}
+
+fn example(mode: &str) -> Server {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/globals/server.php");
+    Options::path(path).env("MODE", mode).env("NUM_WORKERS", "1").expect_errors().start()
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn the_request_is_in_the_superglobals_in_every_mode() {
+    for mode in MODES {
+        let server = example(mode);
+        let mut client = server.client();
+        let body = b"x[y][]=1&x[y][]=two+words&z=%26";
+        client.send(
+            format!(
+                "POST /some/path?q[a]=1&q[b]=2 HTTP/1.1\r\nHost: example.org:8080\r\nCookie: one=1%202\r\nCookie: two=2\r\n\
+                 X-Multi: a\r\nX-Multi: b\r\nx_under: no\r\nProxy: no\r\nAuthorization: Basic dTpw\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .as_bytes(),
+        );
+        client.send(body);
+        let answer = json(&client.read().text());
+        assert_eq!(answer["get"]["q"]["b"], "2", "{mode}");
+        assert_eq!(answer["post"]["x"]["y"][1], "two words", "{mode}");
+        assert_eq!(answer["post"]["z"], "&", "{mode}");
+        assert_eq!(answer["cookie"], json(r#"{"one": "1 2", "two": "2"}"#), "{mode}");
+        let of = &answer["server"];
+        for (key, value) in [
+            ("REQUEST_METHOD", "POST"),
+            ("REQUEST_URI", "/some/path?q[a]=1&q[b]=2"),
+            ("QUERY_STRING", "q[a]=1&q[b]=2"),
+            ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("SERVER_NAME", "example.org"),
+            ("HTTP_HOST", "example.org:8080"),
+            ("HTTP_X_MULTI", "a, b"),
+            ("HTTP_COOKIE", "one=1%202; two=2"),
+            ("SCRIPT_NAME", "/index.php"),
+            ("PHP_SELF", "/index.php"),
+            ("CONTENT_LENGTH", "31"),
+            ("CONTENT_TYPE", "application/x-www-form-urlencoded"),
+            ("REMOTE_ADDR", "127.0.0.1"),
+            ("PHP_AUTH_USER", "u"),
+            ("PHP_AUTH_PW", "p"),
+            ("REDIRECT_STATUS", "200"),
+            ("GATEWAY_INTERFACE", "CGI/1.1"),
+        ] {
+            assert_eq!(of[key], value, "{mode}: {key}");
+        }
+        assert!(of["REQUEST_TIME"].is_i64() && of["REQUEST_TIME_FLOAT"].is_f64(), "{mode}: {of}");
+        assert!(of.get("HTTP_X_UNDER").is_none() && of.get("HTTP_PROXY").is_none(), "{mode}: {of}");
+        drop(client);
+        server.stop();
+    }
+}
+
+#[test]
+fn an_end_of_any_kind_ends_the_request_and_the_next_one_is_served() {
+    for mode in MODES {
+        let server = example(mode);
+        for _ in 0..2 {
+            let exit = server.get("/?do=exit");
+            assert_eq!((exit.status, exit.text()), (200, "before exit".to_owned()), "{mode}");
+            let fatal = server.get("/?do=fatal");
+            assert_eq!((fatal.status, fatal.text()), (500, "before the error".to_owned()), "{mode}");
+            assert_eq!(server.get("/?do=oom").status, 500, "{mode}");
+            assert_eq!(server.get("/").status, 200, "{mode}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn output_streams_when_it_is_flushed() {
+    for mode in MODES {
+        let server = example(mode);
+        let mut client = server.client();
+        client.send("GET /?do=stream HTTP/1.1\r\nHost: a\r\n\r\n");
+        let head = client.read_head().expect("a head");
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{mode}");
+        assert_eq!(client.read_chunk().expect("a chunk"), b"piece 1\n", "{mode}");
+        drop(client);
+        server.stop();
+    }
+}
+
+#[test]
+fn sessions_are_of_the_client_and_of_nobody_else() {
+    for mode in MODES {
+        let server = example(mode);
+        let first = server.get("/?do=session");
+        let cookie =
+            first.header("set-cookie").expect("a cookie").split(';').next().expect("a pair").to_owned();
+        assert_eq!(json(&first.text())["session"]["visits"], 1, "{mode}");
+        assert_eq!(json(&server.text("/"))["session"], serde_json::Value::Null, "{mode}");
+        let mut client = server.client();
+        client.send(format!("GET /?do=session HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
+        assert_eq!(json(&client.read().text())["session"]["visits"], 2, "{mode}");
+        assert_eq!(
+            json(&server.text("/?do=session"))["session"]["visits"],
+            1,
+            "{mode}: a client without a cookie"
+        );
+        drop(client);
+        server.stop();
+    }
+}
+
+#[test]
+fn nothing_of_a_request_is_there_for_the_next_one() {
+    let index = "<?php
+        if (isset($_GET['dirty'])) {
+            ini_set('precision', '3'); ini_set('memory_limit', '64M'); setlocale(LC_ALL, 'C.UTF-8'); date_default_timezone_set('Asia/Tokyo');
+            set_error_handler(fn () => true); set_error_handler(fn () => false); set_exception_handler(fn () => null);
+            chdir('/'); umask(0); ob_start(); ob_start(); echo 'buffered'; header('X-Left: 1'); setcookie('left', '1');
+            http_response_code(418); session_start(); $_SESSION['left'] = 1; $_GET['left'] = $_POST['left'] = 1; $left = 1;
+            register_shutdown_function(function () { echo ' and shut down'; }); error_reporting(0); ignore_user_abort(true);
+            trigger_error('left');
+            return;
+        }
+        echo json_encode([ini_get('precision'), ini_get('memory_limit'), setlocale(LC_ALL, 0), date_default_timezone_get(),
+            set_error_handler(null), set_exception_handler(null), getcwd(), umask(), ob_get_level(), headers_list(),
+            http_response_code(), $_SESSION ?? null, session_id(), $_GET, $_POST, $_COOKIE, $_FILES, $_REQUEST, isset($left), error_reporting(),
+            ignore_user_abort(), error_get_last(), headers_sent(), php_sapi_name(), PHP_SAPI, $_SERVER['HTTP_X_LEFT'] ?? null]);";
+    for mode in MODES {
+        let server = files(mode, index).start();
+        let clean = server.text("/");
+        for _ in 0..3 {
+            let mut client = server.client();
+            client.send("GET /?dirty=1 HTTP/1.1\r\nHost: a\r\nX-Left: 1\r\nCookie: left=1\r\n\r\n");
+            let dirty = client.read();
+            assert_eq!((dirty.status, dirty.text()), (418, "buffered and shut down".to_owned()), "{mode}");
+            assert!(dirty.header("x-left").is_some() && dirty.header("set-cookie").is_some(), "{mode}");
+            assert_eq!(server.text("/"), clean, "{mode}");
+        }
+        assert!(clean.contains("\"fpm-fcgi\",\"fpm-fcgi\""), "{mode}: {clean}");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_living_worker_keeps_statics_and_others_do_not() {
+    let index = "<?php class Counter { public static int $n = 0; } echo ++Counter::$n, ' ', getmypid();";
+    let living = "<?php echo ++Counter::$n, ' ', getmypid();";
+    let class = "class Counter { public static int $n = 0; }";
+    let source = format!(
+        "<?php {class} RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
+             ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', 'globals')->run();"
+    );
+    let server = Options::source(&source).file("public/index.php", living).start();
+    let texts: Vec<String> = (0..3).map(|_| server.text("/")).collect();
+    assert!(texts[0].starts_with("1 ") && texts[2].starts_with("3 "), "{texts:?}");
+    server.stop();
+    let server = files("classic", index).start();
+    let texts: Vec<String> = (0..3).map(|_| server.text("/")).collect();
+    assert!(texts.iter().all(|text| text.starts_with("1 ")), "{texts:?}");
+    assert_eq!(texts[0], texts[2], "one process");
+    server.stop();
+    let server = files("snapshot", index).start();
+    let texts: Vec<String> = (0..3).map(|_| server.text("/")).collect();
+    assert!(texts.iter().all(|text| text.starts_with("1 ")), "{texts:?}");
+    assert!(texts[0] != texts[1] && texts[1] != texts[2], "a process each: {texts:?}");
+    server.stop();
+}
+
+#[test]
+fn a_stream_that_fails_is_broken_off_and_never_looks_whole() {
+    let index =
+        "<?php if (isset($_GET['fine'])) { echo 'fine'; return; } echo str_repeat('x', 100000); flush(); if (isset($_GET['throw'])) throw new Exception('late');
+        $f = fn () => str_repeat('y', PHP_INT_MAX >> 8); ini_set('memory_limit', '16M'); $f();";
+    for mode in MODES {
+        for target in ["/", "/?throw=1"] {
+            let server = files(mode, index).expect_errors().start();
+            let mut client = server.client();
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let head = client.read_head().expect("a head");
+            assert_eq!(head.status, 200, "{mode} {target}");
+            assert!(client.skip_chunks().is_err(), "{mode} {target}: the stream looked whole");
+            assert_eq!(server.text("/?fine=1"), "fine", "{mode} {target}: served again");
+            drop(client);
+            server.stop();
+        }
+    }
+}
+
+#[test]
+fn the_script_goes_on_after_the_response() {
+    let index = "<?php
+        if (isset($_GET['wait'])) { echo 'done'; header('X-Done: 1'); var_dump(fastcgi_finish_request()); echo 'unseen'; usleep(300000);
+            file_put_contents(__DIR__ . '/../after', 'yes'); return; }
+        echo json_encode(getallheaders());";
+    for mode in MODES {
+        // Snapshots: a busy one has others beside it.
+        let server = files(mode, index).descriptors_may_grow().start();
+        let answer = server.get("/?wait=1");
+        assert_eq!((answer.status, answer.text()), (200, "done".to_owned()), "{mode}");
+        assert_eq!(server.read("after"), "", "{mode}: the response did not wait");
+        let headers = json(&server.text("/"));
+        assert_eq!(headers["Host"], "test", "{mode}: {headers}");
+        eventually("the script has ended", || server.read("after") == "yes");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_worker_script_loops_by_itself() {
+    let worker = "<?php $n = 0;
+        while (frankenphp_handle_request(function () use (&$n) {
+            header('X-N: ' . ++$n); echo $_GET['name'] ?? 'nobody';
+            if (isset($_GET['exit'])) { exit; }
+        }) && $n < 4);";
+    let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'app' => ['frankenphp' => true]]])
+        ->script(getenv('HTTP_ADDRESS'), __DIR__ . '/worker.php')->run();";
+    let server = Options::source(source).file("worker.php", worker).start();
+    for (target, text, count) in [
+        ("/?name=a", "a", "1"),
+        ("/?name=b&exit=1", "b", "2"),
+        ("/", "nobody", "3"),
+        ("/", "nobody", "4"),
+        ("/", "nobody", "1"),
+    ] {
+        let answer = server.get(target);
+        assert_eq!((answer.text(), answer.header("x-n")), (text.to_owned(), Some(count)), "{target}");
+    }
+    server.stop();
+}
+
+#[test]
+fn settings_of_php_hold_for_a_pool() {
+    let index =
+        "<?php echo json_encode([ini_get('precision'), ini_set('precision', '5'), ini_get('memory_limit'),
+        ini_set('memory_limit', '1G'), ini_get('max_execution_time')]);";
+    let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'app' => [
+            'ini' => ['precision' => 7], 'admin_ini' => ['memory_limit' => '77M']]]])
+        ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', getenv('MODE'))->run();";
+    for mode in MODES {
+        let options = Options::source(source)
+            .env("MODE", mode)
+            .ini("max_execution_time=17")
+            .file("public/index.php", index);
+        let server = options.start();
+        for _ in 0..2 {
+            assert_eq!(server.text("/"), "[\"7\",\"7\",\"77M\",false,\"17\"]", "{mode}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_body_longer_than_the_channel_is_read_as_a_stream() {
+    let index = "<?php $in = fopen('php://input', 'r'); $n = 0; $hash = hash_init('sha1');
+        while (!feof($in)) { $piece = fread($in, 65536); $n += strlen($piece); hash_update($hash, $piece); }
+        echo $n, ' ', hash_final($hash) === sha1(file_get_contents('php://input'));";
+    for mode in MODES {
+        let server = files(mode, index).start();
+        let mut client = Client::connect(server.addr());
+        let body = vec![b'a'; 3 << 20];
+        client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
+        client.send(&body);
+        assert_eq!(client.read().text(), "3145728 1", "{mode}");
+        drop(client);
+        server.stop();
+    }
+}
