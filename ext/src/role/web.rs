@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Output is sent when there is this much of it.
 const PIECE: usize = 32 * 1024;
@@ -76,7 +77,7 @@ thread_local! {
     static STATE: RefCell<State> = RefCell::default();
     static STOPPED: Cell<bool> = const { Cell::new(false) };
     static SERVED: Cell<u64> = const { Cell::new(0) };
-    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Rc<Place>>> = const { RefCell::new(None) };
 }
 
 fn with<T>(work: impl FnOnce(&mut State) -> T) -> Option<T> {
@@ -86,7 +87,7 @@ fn with<T>(work: impl FnOnce(&mut State) -> T) -> Option<T> {
 /// Serves until told to stop. Returns the exit code.
 pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
     let classic = place.classic;
-    PLACE.with(|slot| slot.replace(Some(place)));
+    PLACE.with(|slot| slot.replace(Some(Rc::new(place))));
     loop {
         let Some(mut held) = next() else { return 0 };
         let sound = run(&mut held, served, classic, app);
@@ -108,7 +109,7 @@ pub(crate) fn handle(callable: &Callable) -> Option<bool> {
 /// Runs a script that calls `rr_handle_request()`, again when it ends and has served something. Returns the exit
 /// code.
 pub(crate) fn run_script(path: &Path, place: Place) -> i32 {
-    PLACE.with(|slot| slot.replace(Some(place)));
+    PLACE.with(|slot| slot.replace(Some(Rc::new(place))));
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return 255 };
     loop {
         let before = SERVED.with(Cell::get);
@@ -429,6 +430,11 @@ pub(crate) fn finish(end: End) {
     }
 }
 
+/// Whether the body is a form that the master has parsed.
+pub(crate) fn is_form() -> bool {
+    with(|state| state.view().form()).unwrap_or(false)
+}
+
 /// The next part of a form.
 pub(crate) fn next_part<T>(make: impl FnOnce(&Part<'_>) -> T) -> Option<T> {
     if with(|state| state.form.is_none())? {
@@ -469,13 +475,18 @@ fn split(target: &[u8]) -> (&[u8], &[u8]) {
 /// `$_SERVER`, with the keys and values of php-fpm behind nginx.
 pub(crate) fn variables(server: &mut Variables) {
     let Some(place) = PLACE.with(|place| place.borrow().clone()) else { return };
-    // Taken out, because PHP may run while variables are set.
+    // Taken out, because PHP allocates while variables are set.
     let Some((payload, context, length)) =
-        with(|state| (state.payload[..state.context].to_vec(), state.context, state.content_length))
+        with(|state| (std::mem::take(&mut state.payload), state.context, state.content_length))
     else {
         return;
     };
-    let view = RequestView::trusted(&payload[..context]);
+    set_all(server, &place, &payload[..context], length);
+    with(|state| state.payload = payload);
+}
+
+fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option<usize>) {
+    let view = RequestView::trusted(context);
     let (path, query) = split(view.target());
     let script = match view.script() {
         b"" => place.script.as_bytes(),
@@ -499,27 +510,14 @@ pub(crate) fn variables(server: &mut Variables) {
     if let Some(home) = std::env::var_os("HOME") {
         server.set(b"HOME", home.as_bytes());
     }
-    let mut joined: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(16);
+    let (mut content_type, mut stated) = (&b""[..], &b""[..]);
     for (name, value) in view.headers() {
-        // An underscore would pass for a hyphen; `Proxy` would pass for the proxy of PHP's own requests.
-        if name.contains(&b'_') || name == b"proxy" {
-            continue;
-        }
-        let key: Vec<u8> = b"HTTP_"
-            .iter()
-            .copied()
-            .chain(name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }))
-            .collect();
-        match joined.iter_mut().find(|(have, _)| *have == key) {
-            Some((_, have)) => {
-                have.extend_from_slice(if name == b"cookie" { b"; " } else { b", " });
-                have.extend_from_slice(value);
-            }
-            None => joined.push((key, value.to_vec())),
+        match name {
+            b"content-type" => content_type = value,
+            b"content-length" => stated = value,
+            _ => {}
         }
     }
-    let header =
-        |name: &[u8]| joined.iter().find(|(key, _)| key == name).map_or(&b""[..], |(_, value)| &value[..]);
     server.set(b"SCRIPT_NAME", script);
     server.set(b"REQUEST_URI", view.target());
     server.set(b"QUERY_STRING", query);
@@ -540,18 +538,20 @@ pub(crate) fn variables(server: &mut Variables) {
     server.set(b"REDIRECT_STATUS", b"200");
     server.set(b"DOCUMENT_ROOT", root);
     server.set(b"DOCUMENT_URI", &[script, view.path_info()].concat());
-    server.set(b"CONTENT_TYPE", header(b"HTTP_CONTENT_TYPE"));
-    let length = match length {
-        Some(length) => length.to_string(),
-        None => String::from_utf8_lossy(header(b"HTTP_CONTENT_LENGTH")).into_owned(),
-    };
-    server.set(b"CONTENT_LENGTH", length.as_bytes());
+    server.set(b"CONTENT_TYPE", content_type);
+    match length {
+        Some(length) => server.set(b"CONTENT_LENGTH", length.to_string().as_bytes()),
+        None => server.set(b"CONTENT_LENGTH", stated),
+    }
     if !view.path_info().is_empty() {
         server.set(b"PATH_INFO", view.path_info());
         server.set(b"PATH_TRANSLATED", &[root, view.path_info()].concat());
     }
-    for (key, value) in &joined {
-        server.set(key, value);
+    for (name, value) in view.headers() {
+        // An underscore would pass for a hyphen; `Proxy` would pass for the proxy of PHP's own requests.
+        if !name.contains(&b'_') && name != b"proxy" {
+            server.header(name, value);
+        }
     }
     server.set(b"FCGI_ROLE", b"RESPONDER");
     let itself = [script, view.path_info()].concat();

@@ -19,11 +19,13 @@ const FORCED: [(&str, &str); 5] = [
 pub(crate) struct Plan {
     pub(crate) place: Place,
     app: rr_config::App,
+    uploads: Option<String>,
 }
 
 impl Plan {
     /// `None`: the pool does not use PHP's web side.
-    pub(crate) fn of(server: &Server, app: rr_config::App) -> Option<Self> {
+    pub(crate) fn of(server: &Server, http: rr_config::Http) -> Option<Self> {
+        let (app, uploads) = (http.app, http.uploads.dir);
         let own = || zend::script_path().map_or_else(PathBuf::new, |path| absolute(&path));
         let split = |path: PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -37,7 +39,7 @@ impl Plan {
             (App::Globals(_) | App::None, Some(root)) => (absolute(root), format!("/{}", app.index)),
         };
         let classic = app.mode == Mode::Classic && matches!(server.app, App::None);
-        Some(Self { place: Place { root, script, classic }, app })
+        Some(Self { place: Place { root, script, classic }, app, uploads })
     }
 
     /// Gives PHP the settings of a web server: php.ini's where the command line's PHP forces others, then those of
@@ -60,6 +62,9 @@ impl Plan {
         // Debian's php.ini for the command line has no limit, which is none for a server.
         if zend::memory_limit().is_none() && given("memory_limit").is_none() {
             zend::web::directive("memory_limit", "128M", false);
+        }
+        if let Some(dir) = &self.uploads {
+            zend::web::directive("upload_tmp_dir", &absolute(dir).to_string_lossy(), false);
         }
         for (settings, last) in [(&self.app.ini, false), (&self.app.admin_ini, true)] {
             for (name, value) in settings {

@@ -26,7 +26,7 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
             exit_now(1)
         }
     };
-    let plan = Plan::of(server, http.map(|http| http.app).unwrap_or_default());
+    let plan = Plan::of(server, http.unwrap_or_default());
     if let Some(plan) = &plan {
         plan.directives();
     }
@@ -68,7 +68,7 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
 /// An exec'ed worker: boots and serves.
 pub(crate) fn run_exec(server: &Server, new: NewWorker) -> PhpResult<i64> {
     let http = server.load().ok().and_then(|loaded| loaded.config.http);
-    let plan = Plan::of(server, http.map(|http| http.app).unwrap_or_default());
+    let plan = Plan::of(server, http.unwrap_or_default());
     if let Some(plan) = plan {
         plan.directives();
         if plan.place.classic {

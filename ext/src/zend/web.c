@@ -3,6 +3,7 @@
 
 #include "shim.h"
 
+#include <ctype.h>
 #include <locale.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ extern void rr_web_header(const char *name, size_t name_length, const char *valu
 extern void rr_web_head(int status);
 extern bool rr_web_output(const char *bytes, size_t length);
 extern bool rr_web_flush(void);
+extern bool rr_web_is_form(void);
 extern bool rr_web_next_part(rr_part *part);
 extern void rr_web_variables(zval *array);
 extern void rr_web_finish(bool goes_on);
@@ -121,6 +123,32 @@ void rr_web_variable(zval *array, const char *name, size_t name_length, const ch
 	zend_hash_str_update(Z_ARRVAL_P(array), name, name_length, &text);
 }
 
+/* A header of the request in $_SERVER. What comes twice is joined, as nginx does. */
+void rr_web_header_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
+{
+	char buffer[128], *key = buffer;
+	size_t key_length = name_length + 5;
+	if (key_length > sizeof(buffer)) {
+		key = emalloc(key_length);
+	}
+	memcpy(key, "HTTP_", 5);
+	for (size_t i = 0; i < name_length; i++) {
+		key[5 + i] = name[i] == '-' ? '_' : toupper((unsigned char) name[i]);
+	}
+	zval *known = zend_hash_str_find(Z_ARRVAL_P(array), key, key_length);
+	if (known && Z_TYPE_P(known) == IS_STRING) {
+		const char *between = name_length == 6 && memcmp(name, "cookie", 6) == 0 ? "; " : ", ";
+		zend_string *joined = zend_string_concat3(Z_STRVAL_P(known), Z_STRLEN_P(known), between, 2, value, length);
+		zval_ptr_dtor_str(known);
+		ZVAL_STR(known, joined);
+	} else {
+		rr_web_variable(array, key, key_length, value, length);
+	}
+	if (key != buffer) {
+		efree(key);
+	}
+}
+
 /* -- forms that the master has parsed ------------------------------------------------------------------------------- */
 
 static void add_upload(const char *name, size_t length, const char *index, size_t index_length, const char *key, zval *value)
@@ -214,7 +242,11 @@ static void web_multipart(char *content_type, void *into)
 	rr_part part;
 	zend_long files = INI_INT("max_file_uploads"), fields = 0;
 	zend_long most = PG(max_input_vars);
-	(void) content_type;
+	if (!rr_web_is_form()) {
+		/* The master has left it as it is: PHP's own parser reads it from the channel. */
+		rfc1867_post_handler(content_type, into);
+		return;
+	}
 	if (SG(post_max_size) > 0 && SG(request_info).content_length > SG(post_max_size)) {
 		php_error_docref(NULL, E_WARNING, "POST Content-Length of " ZEND_LONG_FMT " bytes exceeds the limit of " ZEND_LONG_FMT " bytes", (zend_long) SG(request_info).content_length, SG(post_max_size));
 		return;
@@ -429,15 +461,20 @@ static struct {
 
 static zend_string *timezone_now(void)
 {
-	zval function, result;
-	zend_string *name = NULL;
-	ZVAL_STRING(&function, "date_default_timezone_get");
-	if (call_user_function(NULL, NULL, &function, &result, 0, NULL) == SUCCESS && Z_TYPE(result) == IS_STRING) {
-		name = zend_string_copy(Z_STR(result));
+	static zend_function *get;
+	zval result;
+	if (!get) {
+		get = zend_hash_str_find_ptr(CG(function_table), "date_default_timezone_get", sizeof("date_default_timezone_get") - 1);
+		if (!get) {
+			return NULL;
+		}
+	}
+	zend_call_known_function(get, NULL, NULL, &result, 0, NULL, NULL);
+	if (Z_TYPE(result) == IS_STRING) {
+		return Z_STR(result);
 	}
 	zval_ptr_dtor(&result);
-	zval_ptr_dtor(&function);
-	return name;
+	return NULL;
 }
 
 /* In a worker: the state that each request finds. `forget`: the global scope is the request's. */
@@ -461,6 +498,8 @@ void rr_web_settle_in(bool living, bool forget)
 	SG(request_info).argv = NULL;
 	/* The script of the server never goes on here. */
 	EG(current_execute_data) = NULL;
+	/* PHP's handler for the signal of a time limit; each request sets its own. */
+	zend_set_timeout(0, 1);
 	/* What the boot has set is what every request finds. */
 	if (EG(modified_ini_directives)) {
 		zend_ini_entry *entry;
@@ -552,11 +591,6 @@ bool rr_web_begin(const rr_web_request *request)
 		php_output_activate();
 		sapi_activate();
 		php_handle_auth_data(request->authorization);
-		if (PG(max_input_time) == -1) {
-			zend_set_timeout(EG(timeout_seconds), 1);
-		} else {
-			zend_set_timeout(PG(max_input_time), 1);
-		}
 		if (PG(expose_php)) {
 			sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
 		}
@@ -573,9 +607,8 @@ bool rr_web_begin(const rr_web_request *request)
 		web_superglobals();
 		PG(modules_activated) = 1;
 		PG(during_request_startup) = 0;
-		if (PG(max_input_time) != -1) {
-			zend_set_timeout(EG(timeout_seconds), 0);
-		}
+		/* It counts the processor's time, so that it may stay armed while the worker waits for the next request. */
+		zend_set_timeout(EG(timeout_seconds), 0);
 	} zend_catch {
 		sound = false;
 	} zend_end_try();
@@ -687,10 +720,12 @@ static void web_restore(void)
 	restore_handler(&EG(user_error_handler), &EG(user_error_handlers), &baseline.error);
 	restore_handler(&EG(user_exception_handler), &EG(user_exception_handlers), &baseline.exception);
 	EG(user_error_handler_error_reporting) = baseline.reporting;
-	const char *locale = setlocale(LC_ALL, NULL);
-	if (locale && baseline.locale && strcmp(locale, baseline.locale) != 0) {
-		setlocale(LC_ALL, baseline.locale);
+	if (BG(locale_changed)) {
+		if (baseline.locale) {
+			setlocale(LC_ALL, baseline.locale);
+		}
 		zend_update_current_locale();
+		BG(locale_changed) = 0;
 	}
 	zend_string *zone = timezone_now();
 	if (zone && baseline.timezone && !zend_string_equals(zone, baseline.timezone)) {
@@ -704,7 +739,8 @@ static void web_restore(void)
 	if (zone) {
 		zend_string_release(zone);
 	}
-	if (baseline.cwd[0] && chdir(baseline.cwd) != 0) {
+	/* A file is run in its folder anyway. */
+	if (!baseline.forget && baseline.cwd[0] && chdir(baseline.cwd) != 0) {
 		php_error_docref(NULL, E_WARNING, "cannot return to %s", baseline.cwd);
 	}
 	umask(baseline.mask);
@@ -768,7 +804,6 @@ bool rr_web_end(bool broken)
 	GUARDED(php_free_shutdown_functions())
 	GUARDED(php_output_end_all())
 	GUARDED(if (!SG(headers_sent)) { php_header(); })
-	zend_unset_timeout();
 	rr_web_finish(false);
 	GUARDED(reset_module("session", true))
 	GUARDED(zend_hash_str_del(&EG(symbol_table), "_SESSION", sizeof("_SESSION") - 1))

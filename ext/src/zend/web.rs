@@ -46,6 +46,13 @@ unsafe extern "C" {
     safe fn rr_web_headers_sent() -> bool;
     safe fn rr_web_status(status: c_int);
     safe fn rr_web_end(broken: bool) -> bool;
+    fn rr_web_header_variable(
+        array: *mut Zval,
+        name: *const c_char,
+        name_length: usize,
+        value: *const c_char,
+        length: usize,
+    );
     fn rr_web_variable(
         array: *mut Zval,
         name: *const c_char,
@@ -151,6 +158,20 @@ pub(crate) fn end(broken: bool) -> bool {
 pub(crate) struct Variables(*mut Zval);
 
 impl Variables {
+    /// Adds a header of the request, as `HTTP_NAME`.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) {
+        // SAFETY: as in `set`.
+        unsafe {
+            rr_web_header_variable(
+                self.0,
+                name.as_ptr().cast(),
+                name.len(),
+                value.as_ptr().cast(),
+                value.len(),
+            );
+        }
+    }
+
     /// Adds a variable.
     pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
         // SAFETY: the array PHP has given to rr_web_variables; texts valid for their lengths and copied (Z2, Z3).
@@ -242,6 +263,12 @@ pub(crate) extern "C" fn rr_web_finish(goes_on: bool) {
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_variables(array: *mut Zval) {
     caught((), || web::variables(&mut Variables(array)));
+}
+
+/// Whether the master has parsed the request's form.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_web_is_form() -> bool {
+    caught(false, web::is_form)
 }
 
 /// The next part of a form; `false`: there is none.
