@@ -488,3 +488,16 @@ namespace RoadRunner {
      */
     class ChannelException extends Exception {}
 }
+
+namespace {
+    /**
+     * In a script of `Server::script()`: waits for a request and runs the callback for it, which finds it in the
+     * superglobals and prints the response. False when the script should end.
+     */
+    function rr_handle_request(callable $callback): bool {}
+
+    /**
+     * In the web modes: sends the response while the script goes on. `fastcgi_finish_request()` is the same.
+     */
+    function rr_finish_request(): bool {}
+}

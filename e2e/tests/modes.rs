@@ -11,12 +11,17 @@ fn files(mode: &str, index: &str) -> Options {
         "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
              ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', '{mode}')->run();"
     );
-    Options::source(&source).file("public/index.php", index)
+    spares(mode, Options::source(&source).file("public/index.php", index))
+}
+
+/// Snapshots grow their pool while requests wait.
+fn spares(mode: &str, options: Options) -> Options {
+    if mode == "snapshot" { options.descriptors_may_grow() } else { options }
 }
 
 fn example(mode: &str) -> Server {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/globals/server.php");
-    Options::path(path).env("MODE", mode).env("NUM_WORKERS", "1").expect_errors().start()
+    spares(mode, Options::path(path).env("MODE", mode).env("NUM_WORKERS", "1")).expect_errors().start()
 }
 
 fn json(text: &str) -> serde_json::Value {
@@ -209,8 +214,7 @@ fn the_script_goes_on_after_the_response() {
             file_put_contents(__DIR__ . '/../after', 'yes'); return; }
         echo json_encode(getallheaders());";
     for mode in MODES {
-        // Snapshots: a busy one has others beside it.
-        let server = files(mode, index).descriptors_may_grow().start();
+        let server = files(mode, index).start();
         let answer = server.get("/?wait=1");
         assert_eq!((answer.status, answer.text()), (200, "done".to_owned()), "{mode}");
         assert_eq!(server.read("after"), "", "{mode}: the response did not wait");
@@ -257,7 +261,7 @@ fn settings_of_php_hold_for_a_pool() {
             .env("MODE", mode)
             .ini("max_execution_time=17")
             .file("public/index.php", index);
-        let server = options.start();
+        let server = spares(mode, options).start();
         for _ in 0..2 {
             assert_eq!(server.text("/"), "[\"7\",\"7\",\"77M\",false,\"17\"]", "{mode}");
         }
@@ -352,12 +356,60 @@ fn uploaded_files_are_gone_after_the_request() {
             .env("MODE", mode)
             .file("public/index.php", index)
             .file("uploads/.keep", "");
-        let server = options.expect_errors().start();
+        let server = spares(mode, options).expect_errors().start();
         assert_eq!(upload(&server, "/", &body).text(), "in place left", "{mode}");
         assert_eq!(upload(&server, "/?move=1", &body).text(), "in place moved", "{mode}");
         assert_eq!(server.read("moved"), "content", "{mode}");
         assert_eq!(upload(&server, "/?fatal=1", &body).status, 500, "{mode}");
         e2e::eventually("no file is left", || server.text("/?list=1") == "0");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_document_root_has_scripts_and_files() {
+    let large: String = (0..200_000).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+    for mode in MODES {
+        let show = "<?php echo basename(__FILE__), ' ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '-', ' ',
+            $_SERVER['PHP_SELF'], ' ', basename(getcwd());";
+        let server = files(mode, show)
+            .file("public/admin/index.php", show)
+            .file("public/other.php", show)
+            .file("public/style.css", &large)
+            .file("public/.env", "secret")
+            .file("secret.txt", "secret")
+            .start();
+        for (target, text) in [
+            ("/", "index.php /index.php - /index.php public"),
+            ("/any/route", "index.php /index.php - /index.php public"),
+            ("/other.php/a%20b?x", "other.php /other.php /a b /other.php/a b public"),
+            ("/admin/", "index.php /admin/index.php - /admin/index.php admin"),
+        ] {
+            assert_eq!(server.text(target), text, "{mode} {target}");
+        }
+        let css = server.get("/style.css");
+        assert_eq!(css.header("content-type"), Some("text/css; charset=utf-8"), "{mode}");
+        assert_eq!(css.text(), large, "{mode}");
+        let mut client = server.client();
+        client.send("GET /style.css HTTP/1.1\r\nHost: a\r\nRange: bytes=100000-100025\r\n\r\n");
+        let part = client.read();
+        assert_eq!((part.status, part.text()), (206, large[100_000..100_026].to_owned()), "{mode}");
+        assert_eq!(part.header("content-range"), Some("bytes 100000-100025/200000"), "{mode}");
+        let tag = css.header("etag").expect("a tag");
+        client.send(format!("GET /style.css HTTP/1.1\r\nHost: a\r\nIf-None-Match: {tag}\r\n\r\n"));
+        assert_eq!(client.read().status, 304, "{mode}");
+        client.send("POST /style.css HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(client.read().status, 405, "{mode}");
+        let moved = server.get("/admin?q=1");
+        assert_eq!((moved.status, moved.header("location")), (301, Some("/admin/?q=1")), "{mode}");
+        for (target, status) in
+            [("/.env", 404), ("/../secret.txt", 400), ("/%2e%2e/secret.txt", 400), ("/a%00", 400)]
+        {
+            let answer = server.get(target);
+            assert_eq!(answer.status, status, "{mode} {target}");
+            assert!(!answer.text().contains("secret\n") && answer.text() != "secret", "{mode} {target}");
+        }
+        drop(client);
         server.stop();
     }
 }

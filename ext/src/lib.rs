@@ -39,8 +39,25 @@ pub fn rr_stub() -> PhpResult<String> {
     use ext_php_rs::describe::{Module, ToStub};
     let module = Module::from(contents(ModuleBuilder::new("roadrunner", env!("CARGO_PKG_VERSION"))));
     let stub = module.to_stub().map_err(|error| error.to_string())?;
-    Ok(stub + &api::exceptions::stub())
+    Ok(stub + &api::exceptions::stub() + FUNCTIONS)
 }
+
+/// Functions of the web modes, which `web.c` registers in their processes only.
+#[cfg(debug_assertions)]
+const FUNCTIONS: &str = "
+namespace {
+    /**
+     * In a script of `Server::script()`: waits for a request and runs the callback for it, which finds it in the
+     * superglobals and prints the response. False when the script should end.
+     */
+    function rr_handle_request(callable $callback): bool {}
+
+    /**
+     * In the web modes: sends the response while the script goes on. `fastcgi_finish_request()` is the same.
+     */
+    function rr_finish_request(): bool {}
+}
+";
 
 /// The module, as PHP asks for it.
 #[php_module]

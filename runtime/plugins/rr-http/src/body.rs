@@ -1,15 +1,18 @@
 //! Response bodies: one piece, or a stream of a worker's frames that is read as fast as the client takes it.
 
+use crate::files::Source;
 use crate::io::{Activity, Phase};
 use crate::service::Client;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body::{Frame, SizeHint};
 use rr_pool::{Exchange, ExecError};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinHandle;
 
 /// A response body.
 pub(crate) struct Body {
@@ -26,12 +29,33 @@ enum Kind {
         first: Bytes,
         exchange: Exchange,
     },
+    /// A file that is read piece by piece, beside the reactor.
+    File(Reading),
     /// The stream broke; said once what came before it is on its way.
     Broken(ExecError),
     Done,
 }
 
+/// Where a file's body is.
+enum Reading {
+    Ready(Source),
+    Busy { piece: JoinHandle<std::io::Result<(Source, Vec<u8>)>>, left: u64 },
+}
+
+impl Reading {
+    fn left(&self) -> u64 {
+        match self {
+            Self::Ready(source) => source.left(),
+            Self::Busy { left, .. } => *left,
+        }
+    }
+}
+
 impl Body {
+    pub(crate) fn file(source: Source) -> Self {
+        Self { kind: Kind::File(Reading::Ready(source)), activity: None, log: None, head: false }
+    }
+
     pub(crate) fn full(bytes: Bytes) -> Self {
         Self { kind: Kind::Full(bytes), activity: None, log: None, head: false }
     }
@@ -76,6 +100,38 @@ impl http_body::Body for Body {
                     this.kind = Kind::Done;
                     bytes
                 }
+                Kind::File(reading) => match reading {
+                    Reading::Ready(source) if source.left() == 0 => {
+                        this.kind = Kind::Done;
+                        continue;
+                    }
+                    Reading::Ready(_) => {
+                        let Kind::File(Reading::Ready(source)) =
+                            std::mem::replace(&mut this.kind, Kind::Done)
+                        else {
+                            continue;
+                        };
+                        let left = source.left();
+                        let piece = tokio::task::spawn_blocking(move || source.read());
+                        this.kind = Kind::File(Reading::Busy { piece, left });
+                        continue;
+                    }
+                    Reading::Busy { piece, .. } => {
+                        let Poll::Ready(read) = Pin::new(piece).poll(cx) else { return Poll::Pending };
+                        match read.map_err(std::io::Error::other).and_then(|read| read) {
+                            Ok((source, piece)) => {
+                                this.kind = Kind::File(Reading::Ready(source));
+                                Bytes::from(piece)
+                            }
+                            Err(error) => {
+                                tracing::error!(target: "http", "a file could not be sent to its end: {error}");
+                                this.kind = Kind::Done;
+                                let text = format!("a file could not be read: {error}");
+                                return Poll::Ready(Some(Err(ExecError::Soft(text))));
+                            }
+                        }
+                    }
+                },
                 Kind::Stream { first, exchange } => {
                     if first.is_empty() {
                         match exchange.poll_frame(cx) {
@@ -115,6 +171,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Done => true,
             Kind::Full(bytes) => bytes.is_empty(),
+            Kind::File(reading) => reading.left() == 0,
             Kind::Stream { .. } | Kind::Broken(_) => false,
         }
     }
@@ -123,6 +180,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Done => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::File(reading) => SizeHint::with_exact(reading.left()),
             Kind::Stream { .. } | Kind::Broken(_) => SizeHint::default(),
         }
     }

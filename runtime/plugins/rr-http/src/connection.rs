@@ -3,6 +3,7 @@
 
 use crate::io::{Activity, ClientIo, Phase, Stream};
 use crate::listen::{Listener, SocketFile};
+use crate::resolve::Resolver;
 use crate::service::{self, Client};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,6 +27,8 @@ use tokio::sync::Notify;
 pub(crate) struct Shared {
     pub(crate) config: Arc<Http>,
     pub(crate) context: Context,
+    /// Finds what answers a path, where the app has a document root.
+    pub(crate) resolver: Option<Resolver>,
     builder: http1::Builder,
     draining: AtomicBool,
     connections: Mutex<HashMap<u64, Arc<Entry>>>,
@@ -62,6 +65,7 @@ pub(crate) async fn serve(listeners: Vec<Listener>, config: Arc<Http>, context: 
     }
     let mut drain = context.drain.clone();
     let shared = Arc::new(Shared {
+        resolver: Resolver::new(&config.app),
         config,
         context,
         builder,

@@ -4,11 +4,14 @@
 
 mod body;
 mod connection;
+mod files;
 mod io;
 mod listen;
+mod resolve;
 mod respond;
 mod service;
 
+pub use files::fuzz as fuzz_range;
 pub use listen::{BindError, Listener};
 
 use rr_config::Http;

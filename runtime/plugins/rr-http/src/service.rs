@@ -3,7 +3,8 @@
 use crate::body::{Body, Log};
 use crate::connection::Shared;
 use crate::io::{Activity, Phase};
-use crate::respond;
+use crate::resolve::Target;
+use crate::{files, respond};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -59,8 +60,20 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
     let pool = &client.shared.context.pool;
     let (parts, mut body) = request.into_parts();
     check(&parts, config.max_request_size)?;
+    let (script, path_info) = match &client.shared.resolver {
+        None => (String::new(), Vec::new()),
+        Some(resolver) => match resolver.resolve(target(&parts)) {
+            Target::Script { script, path_info } => (script, path_info),
+            Target::Static { file, meta, name } => return Ok(files::respond(&parts, file, &meta, &name)),
+            Target::Redirect(to) => return Ok(respond::moved(&to)),
+            Target::NotFound => return Err(Refusal::Status(StatusCode::NOT_FOUND, "")),
+            Target::Malformed => {
+                return Err(Refusal::Status(StatusCode::BAD_REQUEST, "the path is malformed"));
+            }
+        },
+    };
     let mut context = Vec::with_capacity(512);
-    encode(&mut context, &parts, client).map_err(|_| {
+    encode(&mut context, &parts, client, script.as_bytes(), &path_info).map_err(|_| {
         Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large")
     })?;
     let room = pool.max_payload().checked_sub(context.len()).ok_or(Refusal::Status(
@@ -120,12 +133,18 @@ fn too_large() -> Refusal {
     Refusal::Status(StatusCode::PAYLOAD_TOO_LARGE, "the request body is larger than http.max_request_size")
 }
 
+fn target(parts: &http::request::Parts) -> &str {
+    parts.uri.path_and_query().map_or("/", |target| target.as_str())
+}
+
 fn encode(
     into: &mut Vec<u8>,
     parts: &http::request::Parts,
     client: &Client,
+    script: &[u8],
+    path_info: &[u8],
 ) -> Result<(), rr_wire::http::ContextError> {
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = target(parts);
     let authority = match parts.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
         None => parts.headers.get(HOST).map_or(&b""[..], http::HeaderValue::as_bytes),
@@ -141,8 +160,8 @@ fn encode(
         server: client.server_text.as_bytes(),
         target: target.as_bytes(),
         authority,
-        script: b"",
-        path_info: b"",
+        script,
+        path_info,
     };
     encode_request(into, &head, || pairs(&parts.headers))
 }

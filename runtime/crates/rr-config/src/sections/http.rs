@@ -66,12 +66,6 @@ section! {
         forbid: Vec<String> = Vec::new() => Names;
         /// The only extensions that are taken; empty: all that are not forbidden.
         allow: Vec<String> = Vec::new() => Names;
-        /// Ours: most files of one request; more are left out, as PHP does.
-        max_files: usize = 20 => Number::within(0, 100_000);
-        /// Ours: most plain fields of one form; a form with more is refused with 413.
-        max_fields: usize = 1000 => Number::within(0, 1_000_000);
-        /// Ours: largest plain field of a form; a larger one is refused with 413.
-        max_field_size: usize = 8 << 20 => FIELD;
     }
 }
 
@@ -115,7 +109,6 @@ section! {
     }
 }
 
-const FIELD: Size = Size { unit: 1, min: 1, max: 1 << 30, zero_default: true };
 const REQUEST: Size = Size { unit: 1 << 20, min: 1, max: u64::MAX, zero_default: true };
 const HEADER: Size = Size { unit: 1, min: 8 << 10, max: 16 << 20, zero_default: true };
 

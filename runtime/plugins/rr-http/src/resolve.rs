@@ -1,0 +1,271 @@
+//! From a request's path to what answers it, for apps with a document root: a file of it, one of its scripts, or the
+//! front controller, as nginx's `try_files $uri $uri/ /index.php` before php-fpm.
+
+use parking_lot::Mutex;
+use rr_config::App;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use std::fs::{File, Metadata};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What answers a request.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// A script: its path below the root with a leading `/`, and what follows it.
+    Script { script: String, path_info: Vec<u8> },
+    /// A file that is sent as it is.
+    Static { file: File, meta: Metadata, name: String },
+    /// A folder without its slash.
+    Redirect(String),
+    /// Nothing.
+    NotFound,
+    /// No path at all.
+    Malformed,
+}
+
+/// How long a root is used before it is looked up again: a release behind a symlink may have been switched.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The document root of an app.
+#[derive(Debug)]
+pub(crate) struct Resolver {
+    app: App,
+    root: PathBuf,
+    open: Mutex<Option<(Instant, Arc<OwnedFd>)>>,
+}
+
+impl Resolver {
+    /// `None`: the app has no document root.
+    pub(crate) fn new(app: &App) -> Option<Self> {
+        let root = PathBuf::from(app.root.as_deref()?);
+        let resolver = Self { app: app.clone(), root, open: Mutex::new(None) };
+        // From the start, so that a descriptor more is no leak later.
+        let _ = resolver.root();
+        Some(resolver)
+    }
+
+    fn root(&self) -> Option<Arc<OwnedFd>> {
+        let mut open = self.open.lock();
+        if let Some((since, root)) = &*open
+            && since.elapsed() < FRESH
+        {
+            return Some(Arc::clone(root));
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = Arc::new(openat(CWD, &self.root, flags, Mode::empty()).ok()?);
+        *open = Some((Instant::now(), Arc::clone(&root)));
+        Some(root)
+    }
+
+    /// Opens what is below the root. The kernel sees to it that nothing outside is reached, symlinks included.
+    fn open(&self, root: &OwnedFd, path: &str, flags: OFlags) -> Option<(File, Metadata)> {
+        let path = if path.is_empty() { "." } else { path };
+        // A pipe must not be waited for; with PATH nothing is opened, and the kernel wants no other flags.
+        let more = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK };
+        let flags = flags | OFlags::CLOEXEC | more;
+        let resolve = match self.app.symlinks {
+            true => ResolveFlags::NO_MAGICLINKS,
+            false => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+        };
+        let file = File::from(openat2(root.as_fd(), path, flags, Mode::empty(), resolve).ok()?);
+        let meta = file.metadata().ok()?;
+        Some((file, meta))
+    }
+
+    fn is_file(&self, root: &OwnedFd, path: &str) -> bool {
+        self.open(root, path, OFlags::PATH).is_some_and(|(_, meta)| meta.is_file())
+    }
+
+    /// What answers `target`, a path with or without a query.
+    pub(crate) fn resolve(&self, target: &str) -> Target {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let Some(segments) = segments(path) else { return Target::Malformed };
+        if segments.iter().any(|segment| segment.starts_with('.') && segment != ".well-known") {
+            return Target::NotFound;
+        }
+        let Some(root) = self.root() else { return Target::NotFound };
+        if self.app.scripts {
+            for (index, _) in segments.iter().enumerate().filter(|(_, segment)| segment.ends_with(".php")) {
+                let script = segments[..=index].join("/");
+                if self.is_file(&root, &script) {
+                    let rest = &segments[index + 1..];
+                    let mut path_info = String::new();
+                    for segment in rest {
+                        path_info.push('/');
+                        path_info.push_str(segment);
+                    }
+                    // `/index.php/` has a path info of `/`.
+                    if path.ends_with('/') {
+                        path_info.push('/');
+                    }
+                    return Target::Script {
+                        script: format!("/{script}"),
+                        path_info: path_info.into_bytes(),
+                    };
+                }
+            }
+        }
+        let joined = segments.join("/");
+        if let Some((_, meta)) = self.open(&root, &joined, OFlags::PATH) {
+            if meta.is_dir() {
+                if let Some(target) = self.folder(&root, &joined, path, query) {
+                    return target;
+                }
+            } else if meta.is_file() && self.app.serve_static && !is_code(&joined) && !path.ends_with('/') {
+                return match self.open(&root, &joined, OFlags::RDONLY) {
+                    Some((file, meta)) => Target::Static { file, meta, name: joined },
+                    None => Target::NotFound,
+                };
+            }
+        }
+        let index = &self.app.index;
+        if index.is_empty() || !self.is_file(&root, index) {
+            return Target::NotFound;
+        }
+        Target::Script { script: format!("/{index}"), path_info: Vec::new() }
+    }
+
+    /// A folder with a front controller of its own.
+    fn folder(&self, root: &OwnedFd, joined: &str, path: &str, query: Option<&str>) -> Option<Target> {
+        let index = &self.app.index;
+        if index.is_empty() {
+            return None;
+        }
+        let script = if joined.is_empty() { index.clone() } else { format!("{joined}/{index}") };
+        if !self.app.scripts && !joined.is_empty() || !self.is_file(root, &script) {
+            return None;
+        }
+        if !path.ends_with('/') {
+            // A path of two slashes would be another host.
+            let path = format!("/{}/", path.trim_matches('/'));
+            return Some(Target::Redirect(query.map_or(path.clone(), |query| format!("{path}?{query}"))));
+        }
+        Some(Target::Script { script: format!("/{script}"), path_info: Vec::new() })
+    }
+}
+
+/// Code is run or not there; its text is never sent.
+fn is_code(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    [".php", ".phtml", ".phar", ".phps", ".inc"].iter().any(|end| lower.ends_with(end))
+}
+
+/// The segments of a path, decoded once and without `.` and `..`. `None`: it has a NUL, is no UTF-8, or climbs out.
+fn segments(path: &str) -> Option<Vec<String>> {
+    let bytes = path.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        if *byte == b'%' {
+            let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+            let value = digit(at + 1)? * 16 + digit(at + 2)?;
+            decoded.push(u8::try_from(value).ok()?);
+            at += 3;
+        } else {
+            decoded.push(*byte);
+            at += 1;
+        }
+    }
+    if decoded.contains(&0) {
+        return None;
+    }
+    let text = String::from_utf8(decoded).ok()?;
+    let mut segments = Vec::new();
+    for segment in text.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop()?;
+            }
+            other => segments.push(other.to_owned()),
+        }
+    }
+    Some(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> (tempfile::TempDir, Resolver) {
+        let outside = tempfile::tempdir().expect("a folder");
+        let root = outside.path().join("public");
+        std::fs::create_dir_all(root.join("dir/sub")).expect("folders");
+        for (name, text) in [
+            ("public/index.php", "front"),
+            ("public/other.php", "other"),
+            ("public/a b.txt", "text"),
+            ("public/CODE.PHP", "code"),
+            ("public/.env", "secret"),
+            ("public/dir/index.php", "folder"),
+            ("secret.txt", "secret"),
+        ] {
+            std::fs::write(outside.path().join(name), text).expect("a file");
+        }
+        std::os::unix::fs::symlink("../secret.txt", root.join("link.txt")).expect("a link");
+        std::os::unix::fs::symlink("a b.txt", root.join("inside.txt")).expect("a link");
+        let app = App { root: Some(root.to_string_lossy().into_owned()), ..App::default() };
+        let resolver = Resolver::new(&app).expect("a resolver");
+        (outside, resolver)
+    }
+
+    fn shown(resolver: &Resolver, target: &str) -> String {
+        match resolver.resolve(target) {
+            Target::Script { script, path_info } => {
+                format!("{script} {}", String::from_utf8_lossy(&path_info))
+            }
+            Target::Static { name, .. } => format!("file {name}"),
+            Target::Redirect(to) => format!("to {to}"),
+            Target::NotFound => "none".to_owned(),
+            Target::Malformed => "malformed".to_owned(),
+        }
+    }
+
+    #[test]
+    fn paths_find_what_answers_them() {
+        let (_outside, resolver) = site();
+        for (target, answer) in [
+            ("/", "/index.php "),
+            ("/?x=1", "/index.php "),
+            ("/nothing/here", "/index.php "),
+            ("/other.php", "/other.php "),
+            ("/other.php/a/b?x", "/other.php /a/b"),
+            ("/other.php/", "/other.php /"),
+            ("/a%20b.txt", "file a b.txt"),
+            ("/inside.txt", "file inside.txt"),
+            ("/dir", "to /dir/"),
+            ("//dir?q", "to /dir/?q"),
+            ("/dir/", "/dir/index.php "),
+            ("/dir/sub/", "/index.php "),
+            ("/x/../other.php", "/other.php "),
+        ] {
+            assert_eq!(shown(&resolver, target), answer, "{target}");
+        }
+    }
+
+    #[test]
+    fn nothing_outside_of_the_root_and_no_code_is_sent() {
+        let (_outside, resolver) = site();
+        for (target, answer) in [
+            ("/../secret.txt", "malformed"),
+            ("/%2e%2e/secret.txt", "malformed"),
+            ("/dir/..%2f..%2fsecret.txt", "malformed"),
+            ("/%252e%252e/secret.txt", "/index.php "),
+            ("/link.txt", "/index.php "),
+            ("/.env", "none"),
+            ("/dir/.git/config", "none"),
+            ("/CODE.PHP", "/index.php "),
+            ("/a%00b", "malformed"),
+            ("/a%zz", "malformed"),
+            ("/a%2", "malformed"),
+            ("/%ff", "malformed"),
+        ] {
+            assert_eq!(shown(&resolver, target), answer, "{target}");
+        }
+    }
+}
