@@ -66,6 +66,8 @@ fn the_request_is_in_the_superglobals_in_every_mode() {
             ("REMOTE_ADDR", "127.0.0.1"),
             ("PHP_AUTH_USER", "u"),
             ("PHP_AUTH_PW", "p"),
+            ("REMOTE_USER", "u"),
+            ("PATH_INFO", ""),
             ("REDIRECT_STATUS", "200"),
             ("GATEWAY_INTERFACE", "CGI/1.1"),
         ] {
@@ -370,7 +372,8 @@ fn uploaded_files_are_gone_after_the_request() {
 fn a_document_root_has_scripts_and_files() {
     let large: String = (0..200_000).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
     for mode in MODES {
-        let show = "<?php echo basename(__FILE__), ' ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '-', ' ',
+        let show =
+            "<?php echo basename(__FILE__), ' ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'], ' ',
             $_SERVER['PHP_SELF'], ' ', basename(getcwd());";
         let server = files(mode, show)
             .file("public/admin/index.php", show)
@@ -380,10 +383,10 @@ fn a_document_root_has_scripts_and_files() {
             .file("secret.txt", "secret")
             .start();
         for (target, text) in [
-            ("/", "index.php /index.php - /index.php public"),
-            ("/any/route", "index.php /index.php - /index.php public"),
+            ("/", "index.php /index.php  /index.php public"),
+            ("/any/route", "index.php /index.php  /index.php public"),
             ("/other.php/a%20b?x", "other.php /other.php /a b /other.php/a b public"),
-            ("/admin/", "index.php /admin/index.php - /admin/index.php admin"),
+            ("/admin/", "index.php /admin/index.php  /admin/index.php admin"),
         ] {
             assert_eq!(server.text(target), text, "{mode} {target}");
         }

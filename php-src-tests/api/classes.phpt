@@ -34,12 +34,16 @@ foreach (['Server', 'Request', 'Response', 'Worker'] as $name) {
 final class Server
     beforeFork(mixed $hook): RoadRunner\Server
     boot(mixed $boot): RoadRunner\Server
+    files(mixed $address, string $root, string $mode = 'classic'): RoadRunner\Server
+    globals(mixed $address, mixed $handler): RoadRunner\Server
     http(mixed $address, mixed $handler): RoadRunner\Server
     httpLoop(mixed $address, mixed $loop): RoadRunner\Server
     onWorkerStart(mixed $hook): RoadRunner\Server
     onWorkerStop(mixed $hook): RoadRunner\Server
     run(): int
+    script(mixed $address, string $file): RoadRunner\Server
     set(string $path, mixed $value): RoadRunner\Server
+    snapshot(mixed $address, mixed $handler): RoadRunner\Server
     static check(string $path = '.rr.yaml'): array
     static create(mixed $settings = NULL): RoadRunner\Server
     static fromFile(string $path = '.rr.yaml', ?array $overrides = NULL): RoadRunner\Server

@@ -543,10 +543,8 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
         Some(length) => server.set(b"CONTENT_LENGTH", length.to_string().as_bytes()),
         None => server.set(b"CONTENT_LENGTH", stated),
     }
-    if !view.path_info().is_empty() {
-        server.set(b"PATH_INFO", view.path_info());
-        server.set(b"PATH_TRANSLATED", &[root, view.path_info()].concat());
-    }
+    server.set(b"PATH_INFO", view.path_info());
+    server.set(b"REMOTE_USER", web::user().unwrap_or_default().as_bytes());
     for (name, value) in view.headers() {
         // An underscore would pass for a hyphen; `Proxy` would pass for the proxy of PHP's own requests.
         if !name.contains(&b'_') && name != b"proxy" {

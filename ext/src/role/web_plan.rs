@@ -45,6 +45,11 @@ impl Plan {
     /// Gives PHP the settings of a web server: php.ini's where the command line's PHP forces others, then those of
     /// the config.
     pub(crate) fn directives(&self) {
+        if std::env::var_os("USER").is_none()
+            && let Some(user) = user_name()
+        {
+            zend::set_env("USER", &user);
+        }
         let files: Vec<String> =
             zend::web::ini_files().iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
         for (name, fallback) in FORCED {
@@ -75,6 +80,17 @@ impl Plan {
             }
         }
     }
+}
+
+/// The name of the user that the app runs as.
+fn user_name() -> Option<String> {
+    let id = rr_os::user::current().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?);
+        (uid == id).then(|| name.to_owned())
+    })
 }
 
 /// A setting of the user's command line: `-d name=value`. The server's own come first and do not count.

@@ -304,7 +304,7 @@ pub(crate) fn take_env(name: &str) -> Option<String> {
 
 /// Sets a variable of the environment, for PHP and the programs it starts.
 pub(crate) fn set_env(name: &str, value: &str) {
-    // SAFETY: module start-up, one thread (Z1).
+    // SAFETY: module start-up or the zygote's, one thread (Z1).
     unsafe { std::env::set_var(name, value) };
 }
 

@@ -115,6 +115,12 @@ static void web_log(const char *message, int severity)
 	rr_on_log(message, severity);
 }
 
+/* The user of the request's credentials; NULL without them. */
+const char *rr_web_user(void)
+{
+	return SG(request_info).auth_user;
+}
+
 /* One variable of $_SERVER. */
 void rr_web_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
 {
@@ -578,11 +584,9 @@ bool rr_web_begin(const rr_web_request *request)
 	volatile bool sound = true;
 	web_request_info(request);
 	if (!baseline.living) {
-		if (php_request_startup() == FAILURE) {
-			return false;
-		}
+		/* Before $_SERVER is made. */
 		php_handle_auth_data(request->authorization);
-		return true;
+		return php_request_startup() == SUCCESS;
 	}
 	zend_try {
 		PG(header_is_being_sent) = 0;

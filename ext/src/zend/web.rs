@@ -44,6 +44,7 @@ unsafe extern "C" {
     fn rr_web_include(path: *const c_char) -> c_int;
     fn rr_web_execute(path: *const c_char) -> c_int;
     safe fn rr_web_headers_sent() -> bool;
+    safe fn rr_web_user() -> *const c_char;
     safe fn rr_web_status(status: c_int);
     safe fn rr_web_end(broken: bool) -> bool;
     fn rr_web_header_variable(
@@ -142,6 +143,11 @@ pub(crate) fn execute(path: &CStr) -> Outcome {
 /// Whether the script's headers are on their way.
 pub(crate) fn headers_sent() -> bool {
     rr_web_headers_sent()
+}
+
+/// The user of the request's credentials.
+pub(crate) fn user() -> Option<String> {
+    super::text(rr_web_user())
 }
 
 /// Sets the status of a response whose headers are not on their way.

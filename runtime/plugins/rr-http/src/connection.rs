@@ -52,7 +52,12 @@ impl Entry {
 }
 
 /// Serves `listeners` until told to drain, then until the last connection is done.
-pub(crate) async fn serve(listeners: Vec<Listener>, config: Arc<Http>, context: Context) {
+pub(crate) async fn serve(
+    listeners: Vec<Listener>,
+    config: Arc<Http>,
+    resolver: Option<Resolver>,
+    context: Context,
+) {
     let mut builder = http1::Builder::new();
     // Not pipeline_flush: with it hyper buffers a streamed body without bound. Its buffer is 8 KiB at least.
     builder
@@ -65,7 +70,7 @@ pub(crate) async fn serve(listeners: Vec<Listener>, config: Arc<Http>, context: 
     }
     let mut drain = context.drain.clone();
     let shared = Arc::new(Shared {
-        resolver: Resolver::new(&config.app),
+        resolver,
         config,
         context,
         builder,

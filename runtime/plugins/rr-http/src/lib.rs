@@ -52,6 +52,8 @@ impl Plugin for HttpPlugin {
     }
 
     fn serve(self: Box<Self>, context: Context) -> BoxFuture<()> {
-        Box::pin(connection::serve(self.listeners, self.config, context))
+        // Here and not in the task: its descriptor is there from the start.
+        let resolver = resolve::Resolver::new(&self.config.app);
+        Box::pin(connection::serve(self.listeners, self.config, resolver, context))
     }
 }
