@@ -416,3 +416,19 @@ fn a_document_root_has_scripts_and_files() {
         server.stop();
     }
 }
+
+#[test]
+fn classic_reads_user_ini_files_from_the_root_down() {
+    let show = "<?php echo ini_get('precision'), ' ', ini_get('serialize_precision'), ' ', ini_get('auto_prepend_file');";
+    let server = files("classic", show)
+        .file("public/.user.ini", "precision = 5\nserialize_precision = 6\nopcache.enable = 0\n")
+        .file("public/deep/index.php", show)
+        .file("public/deep/.user.ini", "precision = 9\nauto_prepend_file = before.php\n")
+        .file("public/deep/before.php", "<?php echo 'before ';")
+        .start();
+    for _ in 0..2 {
+        assert_eq!(server.text("/"), "5 6 ");
+        assert_eq!(server.text("/deep/"), "before 9 6 before.php");
+    }
+    server.stop();
+}

@@ -49,6 +49,7 @@ struct Held {
     cookie: Option<CString>,
     authorization: Option<CString>,
     path: CString,
+    root: usize,
 }
 
 #[derive(Debug, Default)]
@@ -186,6 +187,7 @@ fn accept(unit: Unit) -> Option<Held> {
         cookie: joined("cookie", b"; "),
         authorization: joined("authorization", b","),
         path: text(&path)?,
+        root: place.root.as_os_str().len(),
     };
     let content_length = stated.or((!more && payload.len() > context).then(|| payload.len() - context));
     let state = State { context, more, content_length, payload, open: true, ..State::default() };
@@ -209,6 +211,7 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
         authorization: held.authorization.as_deref(),
         path: &held.path,
         content_length: content_length.and_then(|length| i64::try_from(length).ok()).unwrap_or(0),
+        root: held.root,
         protocol: protocol.unwrap_or(1001),
     };
     let mut sound = web::begin(&texts);

@@ -21,6 +21,8 @@ typedef bool (*rr_chunk_fn)(void *context, const char *bytes, size_t length);
 typedef struct {
 	const char *method, *query, *uri, *content_type, *cookie, *authorization, *path;
 	int64_t content_length;
+	/* Bytes of `path` that are the document root. */
+	size_t root;
 	int protocol;
 } rr_web_request;
 

@@ -93,6 +93,61 @@ static int web_send_headers(sapi_headers_struct *headers)
 	return SAPI_HEADER_SENT_SUCCESSFULLY;
 }
 
+/* -- .user.ini --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+	time_t expires;
+	HashTable settings;
+} user_settings;
+
+static HashTable *user_cache;
+static size_t web_root;
+
+static void free_user_settings(zval *entry)
+{
+	user_settings *settings = Z_PTR_P(entry);
+	zend_hash_destroy(&settings->settings);
+	free(settings);
+}
+
+/* The settings of one folder's file, read again when user_ini.cache_ttl is over. */
+static void apply_folder(const char *folder, size_t length)
+{
+	time_t now = time(NULL);
+	user_settings *settings = zend_hash_str_find_ptr(user_cache, folder, length);
+	if (settings && settings->expires < now) {
+		zend_hash_str_del(user_cache, folder, length);
+		settings = NULL;
+	}
+	if (!settings) {
+		char *copy = estrndup(folder, length);
+		settings = malloc(sizeof(*settings));
+		settings->expires = now + PG(user_ini_cache_ttl);
+		zend_hash_init(&settings->settings, 8, NULL, config_zval_dtor, 1);
+		php_parse_user_ini_file(copy, PG(user_ini_filename), &settings->settings);
+		efree(copy);
+		zend_hash_str_add_ptr(user_cache, folder, length, settings);
+	}
+	php_ini_activate_config(&settings->settings, PHP_INI_PERDIR, PHP_INI_STAGE_HTACCESS);
+}
+
+/* Those of all folders from the document root down to the script's, as php-fpm applies them. */
+static int web_activate(void)
+{
+	const char *path = SG(request_info).path_translated;
+	if (!path || !PG(user_ini_filename) || !*PG(user_ini_filename)) {
+		return SUCCESS;
+	}
+	if (!user_cache) {
+		user_cache = malloc(sizeof(*user_cache));
+		zend_hash_init(user_cache, 8, NULL, free_user_settings, 1);
+	}
+	for (const char *end = path + web_root; end && *end == '/'; end = strchr(end + 1, '/')) {
+		apply_folder(path, end - path);
+	}
+	return SUCCESS;
+}
+
 static size_t web_read_post(char *buffer, size_t length)
 {
 	return rr_web_read(buffer, length);
@@ -489,6 +544,9 @@ void rr_web_settle_in(bool living, bool forget)
 	web_install();
 	baseline.living = living;
 	baseline.forget = forget;
+	if (!living) {
+		sapi_module.activate = web_activate;
+	}
 	/* As php-fpm: a script runs in its folder. */
 	SG(options) &= ~SAPI_OPTION_NO_CHDIR;
 	if (!living) {
@@ -562,6 +620,7 @@ static void web_request_info(const rr_web_request *request)
 	SG(request_info).proto_num = request->protocol;
 	SG(request_info).no_headers = 0;
 	web_cookie = request->cookie;
+	web_root = request->root;
 	EG(exit_status) = 0;
 }
 

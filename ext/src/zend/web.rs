@@ -11,6 +11,7 @@ use std::ffi::{CStr, c_char, c_int};
 struct RawRequest {
     texts: [*const c_char; 7],
     content_length: i64,
+    root: usize,
     protocol: c_int,
 }
 
@@ -74,6 +75,8 @@ pub(crate) struct Texts<'a> {
     pub(crate) authorization: Option<&'a CStr>,
     pub(crate) path: &'a CStr,
     pub(crate) content_length: i64,
+    /// Bytes of `path` that are the document root.
+    pub(crate) root: usize,
     pub(crate) protocol: i32,
 }
 
@@ -122,6 +125,7 @@ pub(crate) fn begin(texts: &Texts<'_>) -> bool {
             texts.path.as_ptr(),
         ],
         content_length: texts.content_length,
+        root: texts.root,
         protocol: texts.protocol,
     };
     // SAFETY: NUL-terminated texts that role::web keeps until the request is over (Z2, Z4).
