@@ -432,3 +432,23 @@ fn classic_reads_user_ini_files_from_the_root_down() {
     }
     server.stop();
 }
+
+#[test]
+fn max_execution_time_holds_for_each_request() {
+    let index = "<?php if (isset($_GET['long'])) { set_time_limit(30); } $until = microtime(true) + (isset($_GET['spin']) ? 20 : 0);
+        while (microtime(true) < $until); echo 'done ', ini_get('max_execution_time');";
+    for mode in MODES {
+        let server = spares(mode, files(mode, index).ini("max_execution_time=1")).expect_errors().start();
+        assert_eq!(server.text("/?long=1"), "done 30", "{mode}");
+        for _ in 0..2 {
+            let started = std::time::Instant::now();
+            assert_eq!(server.get("/?spin=1").status, 500, "{mode}");
+            assert!(
+                started.elapsed() < std::time::Duration::from_secs(15),
+                "{mode}: not stopped by the limit"
+            );
+            assert_eq!(server.text("/"), "done 1", "{mode}");
+        }
+        server.stop();
+    }
+}

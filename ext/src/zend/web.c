@@ -671,7 +671,7 @@ bool rr_web_begin(const rr_web_request *request)
 		PG(modules_activated) = 1;
 		PG(during_request_startup) = 0;
 		/* It counts the processor's time, so that it may stay armed while the worker waits for the next request. */
-		zend_set_timeout(EG(timeout_seconds), 0);
+		zend_set_timeout(INI_INT("max_execution_time"), 0);
 	} zend_catch {
 		sound = false;
 	} zend_end_try();
