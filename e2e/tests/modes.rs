@@ -192,7 +192,7 @@ fn a_living_worker_keeps_statics_and_others_do_not() {
 #[test]
 fn a_stream_that_fails_is_broken_off_and_never_looks_whole() {
     let index =
-        "<?php if (isset($_GET['fine'])) { echo 'fine'; return; } echo str_repeat('x', 100000); flush(); if (isset($_GET['throw'])) throw new Exception('late');
+        "<?php if (isset($_GET['fine'])) { echo 'fine'; return; } while (ob_get_level()) { ob_end_flush(); } echo str_repeat('x', 100000); flush(); if (isset($_GET['throw'])) throw new Exception('late');
         $f = fn () => str_repeat('y', PHP_INT_MAX >> 8); ini_set('memory_limit', '16M'); $f();";
     for mode in MODES {
         for target in ["/", "/?throw=1"] {
@@ -448,6 +448,32 @@ fn max_execution_time_holds_for_each_request() {
                 "{mode}: not stopped by the limit"
             );
             assert_eq!(server.text("/"), "done 1", "{mode}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_ends_the_script_unless_it_goes_on() {
+    let index = "<?php if (isset($_GET['next'])) { echo 'next'; return; }
+        register_shutdown_function(fn () => file_put_contents(__DIR__ . '/../end', \"ended \" . connection_aborted()));
+        ignore_user_abort(isset($_GET['ignore']));
+        while (ob_get_level()) { ob_end_flush(); }
+        echo 'begin'; flush();
+        for ($i = 0; $i < 5000 && !connection_aborted(); $i++) { echo 'x'; flush(); usleep(1000); }
+        if (isset($_GET['ignore'])) { file_put_contents(__DIR__ . '/../on', 'went on'); }";
+    for mode in MODES {
+        let server = files(mode, index).start();
+        for (target, on) in [("/", ""), ("/?ignore=1", "went on")] {
+            let _ = std::fs::remove_file(server.file("end"));
+            let mut client = server.client();
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            client.read_head().expect("a head");
+            client.read_chunk().expect("a chunk");
+            drop(client);
+            eventually("the script has ended", || server.read("end") == "ended 1");
+            assert_eq!(server.read("on"), on, "{mode} {target}");
+            assert_eq!(server.text("/?next=1"), "next", "{mode} {target}");
         }
         server.stop();
     }

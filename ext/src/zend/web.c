@@ -43,15 +43,21 @@ extern bool rr_report_exception(void);
 
 /* -- the SAPI ---------------------------------------------------------------------------------------------------- */
 
+/* The client has gone away: as php-fpm, the script ends unless it said otherwise. */
+static void web_aborted(void)
+{
+	PG(connection_status) = PHP_CONNECTION_ABORTED;
+	if (!PG(ignore_user_abort) && !EG(exception) && EG(current_execute_data)) {
+		/* As exit(): no frame is skipped, so the worker lives. */
+		php_output_set_status(PHP_OUTPUT_DISABLED);
+		zend_throw_unwind_exit();
+	}
+}
+
 static size_t web_write(const char *bytes, size_t length)
 {
 	if (!rr_web_output(bytes, length)) {
-		PG(connection_status) = PHP_CONNECTION_ABORTED;
-		if (!PG(ignore_user_abort) && !EG(exception) && EG(current_execute_data)) {
-			/* As exit(): no frame is skipped, so the worker lives. */
-			php_output_set_status(PHP_OUTPUT_DISABLED);
-			zend_throw_unwind_exit();
-		}
+		web_aborted();
 	}
 	return length;
 }
@@ -64,7 +70,7 @@ static void web_flush(void *context)
 		SG(headers_sent) = 1;
 	}
 	if (!rr_web_flush()) {
-		PG(connection_status) = PHP_CONNECTION_ABORTED;
+		web_aborted();
 	}
 }
 
