@@ -552,6 +552,10 @@ void rr_web_settle_in(bool living, bool forget)
 	baseline.forget = forget;
 	if (!living) {
 		sapi_module.activate = web_activate;
+#ifdef ZEND_SIGNALS
+		/* Seven system calls per request, for handlers that nobody but PHP sets here; php-fpm does the same. */
+		SIGG(reset) = 0;
+#endif
 	}
 	/* As php-fpm: a script runs in its folder. */
 	SG(options) &= ~SAPI_OPTION_NO_CHDIR;
@@ -597,6 +601,7 @@ void rr_web_settle_in(bool living, bool forget)
 	}
 	baseline.mask = umask(0);
 	umask(baseline.mask);
+	BG(umask) = -1;
 	for (int i = 0; i < NUM_TRACK_VARS; i++) {
 		zval_ptr_dtor_nogc(&PG(http_globals)[i]);
 		ZVAL_UNDEF(&PG(http_globals)[i]);
@@ -812,7 +817,11 @@ static void web_restore(void)
 	if (!baseline.forget && baseline.cwd[0] && chdir(baseline.cwd) != 0) {
 		php_error_docref(NULL, E_WARNING, "cannot return to %s", baseline.cwd);
 	}
-	umask(baseline.mask);
+	/* Set by PHP's umask() only. */
+	if (BG(umask) != -1) {
+		umask(baseline.mask);
+		BG(umask) = -1;
+	}
 }
 
 /* Variables that a file has left in the global scope. */
