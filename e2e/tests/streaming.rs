@@ -267,5 +267,7 @@ fn a_body_that_nobody_reads_does_not_reach_the_next_request() {
     for _ in 0..3 {
         assert_eq!(server.text("/"), "GET 0");
     }
+    // A server that has read the whole body keeps the connection.
+    drop(client);
     server.stop();
 }
