@@ -2,12 +2,15 @@
 
 use std::process::Command;
 
+/// The C side of `ext/src/zend`.
+const SOURCES: [&str; 3] = ["ext/src/zend/shim.c", "ext/src/zend/web.c", "ext/src/zend/form.c"];
+
 fn main() {
     let php_config = std::env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config".to_owned());
     println!("cargo:rerun-if-env-changed=PHP_CONFIG");
-    println!("cargo:rerun-if-changed=ext/src/zend/shim.c");
-    println!("cargo:rerun-if-changed=ext/src/zend/shim.h");
-    println!("cargo:rerun-if-changed=ext/src/zend/web.c");
+    for file in SOURCES.iter().chain(&["ext/src/zend/shim.h"]) {
+        println!("cargo:rerun-if-changed={file}");
+    }
     let output = Command::new(&php_config).arg("--includes").output();
     let includes = match output {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -20,8 +23,7 @@ fn main() {
         shim.include(include.trim_start_matches("-I"));
     }
     shim.define("_GNU_SOURCE", None)
-        .file("ext/src/zend/shim.c")
-        .file("ext/src/zend/web.c")
+        .files(SOURCES)
         .flag("-fvisibility=hidden")
         .flag("-Werror=implicit-function-declaration")
         .flag("-Wno-unused-parameter")

@@ -15,7 +15,7 @@ namespace RoadRunner {
         public function __construct() {}
 
         /**
-         * The whole body. A long one is read to its end first.
+         * The whole body; empty for a form with files, which the server has parsed. A long one is read to its end first.
          *
          * @throws ClientGoneException the client went away inside the body
          *
@@ -31,6 +31,28 @@ namespace RoadRunner {
          * @return array
          */
         public function cookies(): array {}
+
+        /**
+         * The files of a form, nested as their names say; each is an array of name, full_path, type, tmp_name, error
+         * (`UPLOAD_ERR_*`) and size. They are removed when the request is over; `move_uploaded_file()` keeps one.
+         *
+         * @return array<int|string, mixed>
+         * @throws ClientGoneException the client went away inside the body
+         *
+         * @return array
+         */
+        public function files(): array {}
+
+        /**
+         * The fields of a form, `application/x-www-form-urlencoded` or `multipart/form-data`, as `$_POST` has them; empty
+         * for other bodies. PHP's limits hold, such as `max_input_vars`.
+         *
+         * @return array<int|string, mixed>
+         * @throws ClientGoneException the client went away inside the body
+         *
+         * @return array
+         */
+        public function form(): array {}
 
         /**
          * The header of this name in any case, several joined by `, `; null without one.

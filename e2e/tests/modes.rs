@@ -346,8 +346,8 @@ fn uploads_are_files_and_fields_are_what_php_makes_of_them() {
 /// HTTP-11.
 #[test]
 fn uploaded_files_are_gone_after_the_request() {
-    let index = "<?php if (isset($_GET['list'])) { echo count(glob(__DIR__ . '/../uploads/*')); return; }
-        $tmp = $_FILES['f']['tmp_name']; echo dirname($tmp) === realpath(__DIR__ . '/../uploads') ? 'in place ' : $tmp;
+    let index = "<?php if (isset($_GET['list'])) { echo count(glob(__DIR__ . '/../uploads/*/*')); return; }
+        $tmp = $_FILES['f']['tmp_name']; echo dirname($tmp, 2) === realpath(__DIR__ . '/../uploads') ? 'in place ' : $tmp;
         if (isset($_GET['move'])) { echo move_uploaded_file($tmp, __DIR__ . '/../moved') ? 'moved' : 'stayed'; return; }
         echo 'left'; if (isset($_GET['fatal'])) { undefined(); } if (isset($_GET['kill'])) { posix_kill(getmypid(), SIGKILL); }";
     let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'uploads' => ['dir' => __DIR__ . '/uploads']]])
@@ -363,7 +363,10 @@ fn uploaded_files_are_gone_after_the_request() {
         assert_eq!(upload(&server, "/?move=1", &body).text(), "in place moved", "{mode}");
         assert_eq!(server.read("moved"), "content", "{mode}");
         assert_eq!(upload(&server, "/?fatal=1", &body).status, 500, "{mode}");
+        assert_eq!(upload(&server, "/?kill=1", &body).status, 502, "{mode}");
         e2e::eventually("no file is left", || server.text("/?list=1") == "0");
+        let folder = server.file("uploads");
+        e2e::eventually("nor is a folder", || std::fs::read_dir(&folder).is_ok_and(|all| all.count() == 1));
         server.stop();
     }
 }

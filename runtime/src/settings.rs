@@ -62,11 +62,7 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     note(server.on_init.is_some(), "server.on_init", "run the command before the server");
     if let Some(http) = &config.http {
         note(!http.pool.command.is_empty(), "http.pool.command", handler);
-        note(http.raw_body, "http.raw_body", "a handler gets every body raw");
         note(!http.middleware.is_empty(), "http.middleware", "requests go to the handler unchanged");
-        let uploads = &http.uploads;
-        note(!uploads.forbid.is_empty(), "http.uploads.forbid", "check names in the app");
-        note(!uploads.allow.is_empty(), "http.uploads.allow", "check names in the app");
         note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
     }
     let logs = &config.logs;

@@ -167,6 +167,8 @@ impl Server {
         let patience = pool_config.allocate_timeout;
         // The variant with rings of one page is for tests, whatever the config says.
         let ring = if cfg!(feature = "tiny") { rr_shm::segment::DEFAULT_RING } else { pool_config.ring_size };
+        let user = self.command.user.clone().map(|user| Arc::new(user.into()));
+        let web = self.command.web;
         let nursery = Arc::new(Nursery {
             pool: plugin.name().to_owned(),
             ring,
@@ -208,7 +210,7 @@ impl Server {
         tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.clone()));
         let addresses = plugin.addresses();
         let (drain_now, drain) = Drain::channel();
-        let mut serving = tokio::spawn(plugin.serve(Context { pool: Arc::clone(&pool), drain }));
+        let mut serving = tokio::spawn(plugin.serve(Context { user, web, pool: Arc::clone(&pool), drain }));
         let pid = rr_os::process::id();
         Banner { addresses, workers, php: self.php, pid, boot: booted.took, memory: booted.memory }.show();
         let _ = rr_os::notify::notify(&format!("READY=1\nMAINPID={pid}\nSTATUS={workers} workers"));

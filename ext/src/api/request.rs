@@ -24,6 +24,8 @@ pub struct Request {
     /// Bytes of the inline body that `read()` has given out.
     taken: usize,
     more: bool,
+    /// What `form()` and `files()` give, once one of them was asked for.
+    parsed: Option<(Zval, Zval)>,
 }
 
 impl Request {
@@ -31,7 +33,7 @@ impl Request {
     pub(crate) fn new(unit: Unit) -> Option<Self> {
         RequestView::parse(unit.payload.get(..unit.context)?).ok()?;
         let Unit { sequence, payload, context, more } = unit;
-        Some(Self { sequence, payload, context, taken: 0, more })
+        Some(Self { sequence, payload, context, taken: 0, more, parsed: None })
     }
 
     fn head(&self) -> RequestView<'_> {
@@ -44,6 +46,42 @@ impl Request {
             Some(mark) => (&target[..mark], &target[mark + 1..]),
             None => (target, b""),
         }
+    }
+
+    /// Reads the body to its end.
+    fn collect(&mut self) -> PhpResult<()> {
+        let limit = zend::memory_limit();
+        while let Some(piece) = self.pull()? {
+            // It is collected outside of PHP's memory first.
+            if limit.is_some_and(|limit| self.payload.len() + piece.len() > limit) {
+                let text = "the request body is larger than memory_limit; read() takes it in pieces";
+                return Err(exceptions::of(Cause::Other, text));
+            }
+            self.payload.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+
+    /// Fields and files of the body.
+    fn parse(&mut self) -> PhpResult<&(Zval, Zval)> {
+        if self.parsed.is_none() {
+            let kind =
+                self.head().headers().find(|(name, _)| *name == b"content-type").map(|(_, value)| value);
+            let kind = kind.unwrap_or_default();
+            let end = kind.iter().position(|byte| b"; ,".contains(byte)).unwrap_or(kind.len());
+            let encoded = kind[..end].eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
+            let form = self.head().form();
+            if form || encoded {
+                self.collect()?;
+            }
+            let body = &self.payload[self.context..];
+            self.parsed = Some(match (form, encoded) {
+                (true, _) => zend::form(body),
+                (false, true) => (zend::parse_query(body), Zval::new_array()),
+                (false, false) => (Zval::new_array(), Zval::new_array()),
+            });
+        }
+        self.parsed.as_ref().ok_or_else(|| exceptions::of(Cause::Other, "the form was not parsed"))
     }
 
     /// The next piece of the body from the channel.
@@ -143,19 +181,32 @@ impl Request {
         Ok(all)
     }
 
-    /// The whole body. A long one is read to its end first.
+    /// The fields of a form, `application/x-www-form-urlencoded` or `multipart/form-data`, as `$_POST` has them; empty
+    /// for other bodies. PHP's limits hold, such as `max_input_vars`.
+    ///
+    /// @return array<int|string, mixed>
+    /// @throws ClientGoneException the client went away inside the body
+    pub fn form(&mut self) -> PhpResult<ArrayValue> {
+        Ok(ArrayValue(self.parse()?.0.shallow_clone()))
+    }
+
+    /// The files of a form, nested as their names say; each is an array of name, full_path, type, tmp_name, error
+    /// (`UPLOAD_ERR_*`) and size. They are removed when the request is over; `move_uploaded_file()` keeps one.
+    ///
+    /// @return array<int|string, mixed>
+    /// @throws ClientGoneException the client went away inside the body
+    pub fn files(&mut self) -> PhpResult<ArrayValue> {
+        Ok(ArrayValue(self.parse()?.1.shallow_clone()))
+    }
+
+    /// The whole body; empty for a form with files, which the server has parsed. A long one is read to its end first.
     ///
     /// @throws ClientGoneException the client went away inside the body
     pub fn body(&mut self) -> PhpResult<Text> {
-        let limit = zend::memory_limit();
-        while let Some(piece) = self.pull()? {
-            // It is collected outside of PHP's memory first.
-            if limit.is_some_and(|limit| self.payload.len() + piece.len() > limit) {
-                let text = "the request body is larger than memory_limit; read() takes it in pieces";
-                return Err(exceptions::of(Cause::Other, text));
-            }
-            self.payload.extend_from_slice(&piece);
+        if self.head().form() {
+            return Ok(Text::new(b""));
         }
+        self.collect()?;
         Ok(Text::new(&self.payload[self.context..]))
     }
 
@@ -165,6 +216,9 @@ impl Request {
     /// @throws ClientGoneException the client went away inside the body
     #[php(defaults(length = 65536))]
     pub fn read(&mut self, length: i64) -> PhpResult<Option<Text>> {
+        if self.head().form() {
+            return Ok(None);
+        }
         let length = usize::try_from(length).unwrap_or(0).max(1);
         if self.context + self.taken == self.payload.len() {
             let Some(piece) = self.pull()? else { return Ok(None) };

@@ -335,8 +335,14 @@ impl State {
 
 // -- what PHP calls ------------------------------------------------------------------------------------------------
 
-/// The request body; fills `into` unless the body ends.
+/// The request body as PHP may read it; fills `into` unless the body ends. As with PHP's own parser there is nothing
+/// left of a form.
 pub(crate) fn read(into: &mut [u8]) -> usize {
+    if is_form() { 0 } else { pull(into) }
+}
+
+/// The body, whatever it is; fills `into` unless it ends.
+fn pull(into: &mut [u8]) -> usize {
     let mut filled = 0;
     while filled < into.len() {
         let taken = with(|state| {
@@ -447,7 +453,7 @@ pub(crate) fn next_part<T>(make: impl FnOnce(&Part<'_>) -> T) -> Option<T> {
         let mut block = Vec::new();
         let mut piece = vec![0; PIECE];
         loop {
-            let read = read(&mut piece);
+            let read = pull(&mut piece);
             block.extend_from_slice(&piece[..read]);
             if read < piece.len() {
                 break;

@@ -49,6 +49,7 @@ unsafe extern "C" {
     fn rr_last_error() -> *const ZendStr;
     fn rr_guarded(run: unsafe extern "C" fn(*mut c_void), context: *mut c_void) -> bool;
     fn rr_parse_query(query: *const c_char, length: usize, result: *mut Zval);
+    fn rr_form_part(part: *mut web::RawPart, first: bool, fields: *mut Zval, files: *mut Zval);
     fn rr_each_chunk(iterable: *const Zval, give: ChunkFn, context: *mut c_void) -> c_int;
 }
 
@@ -230,6 +231,19 @@ pub(crate) fn parse_query(query: &[u8]) -> Zval {
     // SAFETY: the bytes are valid for their length and copied; `result` has room for a value (Z2).
     unsafe { rr_parse_query(query.as_ptr().cast(), query.len(), &raw mut result) };
     result
+}
+
+/// The fields and files of a form that the server has parsed, under the names that PHP gives them; the leaves of the
+/// files are arrays.
+pub(crate) fn form(block: &[u8]) -> (Zval, Zval) {
+    let (mut fields, mut files) = (Zval::new_array(), Zval::new_array());
+    for (index, part) in rr_wire::form::Parts::new(block).map_while(Result::ok).enumerate() {
+        let mut raw = web::RawPart::of(&part);
+        // SAFETY: the texts point into `block`, which outlives the call; both values are arrays of this side's own
+        // (Z2).
+        unsafe { rr_form_part(&raw mut raw, index == 0, &raw mut fields, &raw mut files) };
+    }
+    (fields, files)
 }
 
 /// Gives each value of an array or Traversable as bytes to `give`, which says whether to go on.

@@ -23,6 +23,9 @@
 extern void rr_on_output(const char *bytes, size_t length);
 extern void rr_on_log(const char *message, int severity);
 
+/* In form.c. */
+extern void rr_form_forget(void);
+
 #ifdef ZEND_HAS_OOM
 /* Appended to the executor globals in a point release: an older PHP of the same minor has no such field. */
 extern ZEND_API void ZEND_FASTCALL zend_handle_delayed_oom(void) __attribute__((weak));
@@ -395,6 +398,7 @@ bool rr_end_request(bool broken)
 		sound = false;
 		rr_clear_oom();
 	}
+	rr_form_forget();
 	if (EG(timeout_seconds)) {
 		/* set_time_limit() was for this request. */
 		set_ini("max_execution_time", sizeof("max_execution_time") - 1, "0");

@@ -27,13 +27,14 @@ extern void rr_web_header(const char *name, size_t name_length, const char *valu
 extern void rr_web_head(int status);
 extern bool rr_web_output(const char *bytes, size_t length);
 extern bool rr_web_flush(void);
-extern bool rr_web_is_form(void);
-extern bool rr_web_next_part(rr_part *part);
 extern void rr_web_variables(zval *array);
 extern void rr_web_finish(bool goes_on);
 extern int rr_web_handle(zval *callable);
 extern void rr_web_request_headers(zval *array);
 extern void rr_on_log(const char *message, int severity);
+
+/* In form.c. */
+extern void rr_form_install(void);
 
 /* In shim.c. */
 extern int rr_settle(void);
@@ -216,140 +217,6 @@ void rr_web_header_variable(zval *array, const char *name, size_t name_length, c
 	}
 }
 
-/* -- forms that the master has parsed ------------------------------------------------------------------------------- */
-
-static void add_upload(const char *name, size_t length, const char *index, size_t index_length, const char *key, zval *value)
-{
-	/* `f[a][b]` becomes `f[key][a][b]`, as PHP names them. */
-	char *full;
-	size_t key_length = strlen(key);
-	full = emalloc(length + index_length + key_length + 3);
-	memcpy(full, name, length);
-	full[length] = '[';
-	memcpy(full + length + 1, key, key_length);
-	full[length + 1 + key_length] = ']';
-	memcpy(full + length + 2 + key_length, index, index_length);
-	full[length + 2 + key_length + index_length] = 0;
-	php_register_variable_ex(full, value, &PG(http_globals)[TRACK_VARS_FILES]);
-	efree(full);
-}
-
-/* The errors of $_FILES that are decided here. */
-enum {UPLOAD_INI_SIZE = 1, UPLOAD_NO_FILE = 4};
-
-static void release_name(zval *name)
-{
-	zend_string_release((zend_string *) Z_PTR_P(name));
-}
-
-static void add_file(rr_part *part, zend_long *left)
-{
-	if (*left <= 0 || !part->name_length) {
-		return;
-	}
-	int error = part->error;
-	zend_long size = (zend_long) part->size;
-	zend_long limit = zend_ini_long("upload_max_filesize", sizeof("upload_max_filesize") - 1, 0);
-	const char *path = part->path;
-	size_t path_length = part->path_length;
-	if (error == 0 && limit > 0 && size > limit) {
-		error = UPLOAD_INI_SIZE;
-	}
-	if (error != 0) {
-		path_length = 0;
-		size = 0;
-	}
-	if (error != UPLOAD_NO_FILE) {
-		(*left)--;
-	}
-	if (error == 0) {
-		if (!SG(rfc1867_uploaded_files)) {
-			ALLOC_HASHTABLE(SG(rfc1867_uploaded_files));
-			zend_hash_init(SG(rfc1867_uploaded_files), 8, NULL, release_name, 0);
-		}
-		zend_string *known = zend_string_init(path, path_length, 0);
-		zend_hash_add_ptr(SG(rfc1867_uploaded_files), known, known);
-	}
-	const char *name = part->name;
-	const char *bracket = memchr(name, '[', part->name_length);
-	size_t base = bracket ? (size_t) (bracket - name) : part->name_length;
-	const char *index = name + base;
-	size_t index_length = part->name_length - base;
-	zend_string *text = zend_string_init(part->value, part->value_length, 0);
-	zend_string *short_name = php_basename(ZSTR_VAL(text), ZSTR_LEN(text), NULL, 0);
-	/* Browsers of old gave paths of Windows. */
-	char *slash = strrchr(ZSTR_VAL(short_name), '\\');
-	zval value;
-	if (slash) {
-		ZVAL_STRING(&value, slash + 1);
-		zend_string_release(short_name);
-	} else {
-		ZVAL_STR(&value, short_name);
-	}
-	add_upload(name, base, index, index_length, "name", &value);
-	ZVAL_STR(&value, text);
-	add_upload(name, base, index, index_length, "full_path", &value);
-	if (error == 0) {
-		ZVAL_STRINGL(&value, part->mime, part->mime_length);
-	} else {
-		ZVAL_EMPTY_STRING(&value);
-	}
-	add_upload(name, base, index, index_length, "type", &value);
-	ZVAL_STRINGL(&value, path_length ? path : "", path_length);
-	add_upload(name, base, index, index_length, "tmp_name", &value);
-	ZVAL_LONG(&value, error);
-	add_upload(name, base, index, index_length, "error", &value);
-	ZVAL_LONG(&value, size);
-	add_upload(name, base, index, index_length, "size", &value);
-}
-
-/* Registers the parts of a multipart form; takes the place of PHP's own parser. */
-static void web_multipart(char *content_type, void *into)
-{
-	rr_part part;
-	zend_long files = INI_INT("max_file_uploads"), fields = 0;
-	zend_long most = PG(max_input_vars);
-	if (!rr_web_is_form()) {
-		/* The master has left it as it is: PHP's own parser reads it from the channel. */
-		rfc1867_post_handler(content_type, into);
-		return;
-	}
-	if (SG(post_max_size) > 0 && SG(request_info).content_length > SG(post_max_size)) {
-		php_error_docref(NULL, E_WARNING, "POST Content-Length of " ZEND_LONG_FMT " bytes exceeds the limit of " ZEND_LONG_FMT " bytes", (zend_long) SG(request_info).content_length, SG(post_max_size));
-		return;
-	}
-	if (Z_TYPE(PG(http_globals)[TRACK_VARS_FILES]) != IS_ARRAY) {
-		array_init(&PG(http_globals)[TRACK_VARS_FILES]);
-	}
-	if (!PG(file_uploads)) {
-		files = 0;
-	}
-	while (rr_web_next_part(&part)) {
-		if (part.is_file) {
-			add_file(&part, &files);
-			continue;
-		}
-		if (++fields > most) {
-			if (fields == most + 1) {
-				php_error_docref(NULL, E_WARNING, "Input variables exceeded " ZEND_LONG_FMT ". To increase the limit change max_input_vars in php.ini.", most);
-			}
-			continue;
-		}
-		char *value = estrndup(part.value, part.value_length);
-		char *name = estrndup(part.name, part.name_length);
-		size_t length;
-		if (sapi_module.input_filter(PARSE_POST, name, &value, part.value_length, &length)) {
-			php_register_variable_safe(name, value, length, (zval *) into);
-		}
-		efree(name);
-		efree(value);
-	}
-}
-
-static const sapi_post_entry web_multipart_entry = {
-	"multipart/form-data", sizeof("multipart/form-data") - 1, NULL, web_multipart
-};
-
 /* -- the take-over --------------------------------------------------------------------------------------------------- */
 
 static char *copy_persistent(const char *text)
@@ -475,10 +342,7 @@ static void web_install(void)
 	sapi_module.activate = NULL;
 	sapi_module.deactivate = NULL;
 	sapi_module.phpinfo_as_text = 0;
-	/* PHP's own parser would want the raw body. */
-	sapi_post_entry multipart = web_multipart_entry;
-	sapi_unregister_post_entry(&multipart);
-	sapi_register_post_entry(&web_multipart_entry);
+	rr_form_install();
 }
 
 /* Of main/php_ini.c, in no header. */

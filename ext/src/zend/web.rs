@@ -281,39 +281,42 @@ pub(crate) extern "C" fn rr_web_is_form() -> bool {
     caught(false, web::is_form)
 }
 
+impl RawPart {
+    /// Its texts point into those of `part`.
+    pub(super) fn of(part: &rr_wire::form::Part<'_>) -> Self {
+        let text = |bytes: &[u8]| bytes.as_ptr().cast::<c_char>();
+        match *part {
+            rr_wire::form::Part::Field { name, value } => RawPart {
+                name: text(name),
+                value: text(value),
+                mime: std::ptr::null(),
+                path: std::ptr::null(),
+                lengths: [name.len(), value.len(), 0, 0],
+                size: 0,
+                error: 0,
+                is_file: false,
+            },
+            rr_wire::form::Part::File(file) => RawPart {
+                name: text(file.name),
+                value: text(file.file_name),
+                mime: text(file.mime),
+                path: text(file.path),
+                lengths: [file.name.len(), file.file_name.len(), file.mime.len(), file.path.len()],
+                size: file.size,
+                error: c_int::from(file.error),
+                is_file: true,
+            },
+        }
+    }
+}
+
 /// The next part of a form; `false`: there is none.
 ///
 /// # Safety
 /// `part` has room for a part.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_next_part(part: *mut RawPart) -> bool {
-    let found = caught(None, || {
-        web::next_part(|part| {
-            let text = |bytes: &[u8]| bytes.as_ptr().cast::<c_char>();
-            match *part {
-                rr_wire::form::Part::Field { name, value } => RawPart {
-                    name: text(name),
-                    value: text(value),
-                    mime: std::ptr::null(),
-                    path: std::ptr::null(),
-                    lengths: [name.len(), value.len(), 0, 0],
-                    size: 0,
-                    error: 0,
-                    is_file: false,
-                },
-                rr_wire::form::Part::File(file) => RawPart {
-                    name: text(file.name),
-                    value: text(file.file_name),
-                    mime: text(file.mime),
-                    path: text(file.path),
-                    lengths: [file.name.len(), file.file_name.len(), file.mime.len(), file.path.len()],
-                    size: file.size,
-                    error: c_int::from(file.error),
-                    is_file: true,
-                },
-            }
-        })
-    });
+    let found = caught(None, || web::next_part(RawPart::of));
     let Some(raw) = found else { return false };
     // SAFETY: room for a part; the texts point into the form that role::web keeps until the request is over.
     unsafe { part.write(raw) };

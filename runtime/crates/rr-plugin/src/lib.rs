@@ -2,6 +2,7 @@
 //! plugin knows another. The list of plugins is in the composition root (`runtime/src/plugins.rs`).
 #![forbid(unsafe_code)]
 
+pub use rr_os::user::Identity;
 use rr_pool::{BoxFuture, Pool};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -9,6 +10,10 @@ use tokio::sync::watch;
 /// What a plugin gets to serve with.
 #[derive(Debug, Clone)]
 pub struct Context {
+    /// Whom its workers run as, where that is not the master's own user.
+    pub user: Option<Arc<Identity>>,
+    /// Its workers use PHP's web side: superglobals, output as the response.
+    pub web: bool,
     /// Its pool.
     pub pool: Arc<Pool>,
     /// Becomes `true` when it should finish.

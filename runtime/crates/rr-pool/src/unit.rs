@@ -22,6 +22,8 @@ pub struct Request {
     pub body: Bytes,
     /// More of the body follows through a [`BodySender`].
     pub more: bool,
+    /// Dropped when the unit is over, whatever becomes of it: what its worker needs meanwhile, such as files.
+    pub keep: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 /// A frame of a reply.

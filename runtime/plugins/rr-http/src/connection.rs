@@ -5,6 +5,7 @@ use crate::io::{Activity, ClientIo, Phase, Stream};
 use crate::listen::{Listener, SocketFile};
 use crate::resolve::Resolver;
 use crate::service::{self, Client};
+use crate::uploads::Uploads;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) context: Context,
     /// Finds what answers a path, where the app has a document root.
     pub(crate) resolver: Option<Resolver>,
+    /// Receives forms; `None`: workers get them as they are.
+    pub(crate) uploads: Option<Arc<Uploads>>,
     builder: http1::Builder,
     draining: AtomicBool,
     connections: Mutex<HashMap<u64, Arc<Entry>>>,
@@ -69,8 +72,10 @@ pub(crate) async fn serve(
         builder.max_headers(config.max_headers);
     }
     let mut drain = context.drain.clone();
+    let uploads = (!config.raw_body).then(|| Arc::new(Uploads::new(&config.uploads, context.user.clone())));
     let shared = Arc::new(Shared {
         resolver,
+        uploads,
         config,
         context,
         builder,

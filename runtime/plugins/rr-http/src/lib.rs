@@ -7,12 +7,15 @@ mod connection;
 mod files;
 mod io;
 mod listen;
+mod multipart;
 mod resolve;
 mod respond;
 mod service;
+mod uploads;
 
 pub use files::fuzz as fuzz_range;
 pub use listen::{BindError, Listener};
+pub use multipart::fuzz as fuzz_multipart;
 
 use rr_config::Http;
 use rr_plugin::{Context, Plugin};

@@ -4,9 +4,10 @@ use crate::body::{Body, Log};
 use crate::connection::Shared;
 use crate::io::{Activity, Phase};
 use crate::resolve::Target;
-use crate::{files, respond};
+use crate::uploads::{Received, Receiver, Uploads};
+use crate::{files, multipart, respond};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -34,6 +35,7 @@ pub(crate) struct Client {
 /// What stops a request before a worker sees it.
 enum Refusal {
     Status(StatusCode, &'static str),
+    Long(StatusCode, String),
     /// The client went away inside its body.
     Gone,
 }
@@ -48,6 +50,7 @@ pub(crate) async fn handle(
     let mut response = match run(&client, request).await {
         Ok(response) => response,
         Err(Refusal::Status(status, text)) => respond::plain(status, text),
+        Err(Refusal::Long(status, text)) => respond::plain(status, &text),
         Err(Refusal::Gone) => respond::plain(StatusCode::BAD_REQUEST, "the request body ended early"),
     };
     let status = response.status();
@@ -72,22 +75,20 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
             }
         },
     };
-    let mut context = Vec::with_capacity(512);
-    encode(&mut context, &parts, client, script.as_bytes(), &path_info).map_err(|_| {
-        Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large")
-    })?;
-    let room = pool.max_payload().checked_sub(context.len()).ok_or(Refusal::Status(
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "the request head does not fit http.pool.ring_size",
-    ))?;
     let mut size = 0;
+    if let Some((uploads, boundary)) = form(&parts, client) {
+        let form = receive(&mut body, uploads, &boundary, config, &mut size).await?;
+        let (context, room) = encode(&parts, client, script.as_bytes(), &path_info, Some(size))?;
+        return submit_form(client, context, room, form).await;
+    }
+    let (context, room) = encode(&parts, client, script.as_bytes(), &path_info, None)?;
     let inline = if body.is_end_stream() {
         Inline { bytes: Bytes::new(), rest: None }
     } else {
         read_inline(&mut body, room, &mut size, config.max_request_size, config.read_timeout).await?
     };
     let more = inline.rest.is_some();
-    let exchange = match pool.submit(Work { context, body: inline.bytes, more }) {
+    let exchange = match pool.submit(Work { context, body: inline.bytes, more, keep: None }) {
         Ok(exchange) => exchange,
         Err(error) => return Ok(respond::failed(&error, client)),
     };
@@ -137,13 +138,16 @@ fn target(parts: &http::request::Parts) -> &str {
     parts.uri.path_and_query().map_or("/", |target| target.as_str())
 }
 
+/// The context of a request, and the room that it leaves for a body beside it. `form`: the body was one, of so many
+/// bytes.
 fn encode(
-    into: &mut Vec<u8>,
     parts: &http::request::Parts,
     client: &Client,
     script: &[u8],
     path_info: &[u8],
-) -> Result<(), rr_wire::http::ContextError> {
+    form: Option<u64>,
+) -> Result<(Vec<u8>, usize), Refusal> {
+    let mut context = Vec::with_capacity(512);
     let target = target(parts);
     let authority = match parts.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
@@ -152,7 +156,7 @@ fn encode(
     let head = RequestHead {
         version: if parts.version == Version::HTTP_10 { 10 } else { 11 },
         https: false,
-        form: false,
+        form: form.is_some(),
         remote_port: client.remote_port,
         server_port: client.server.map_or(0, |server| server.port()),
         method: parts.method.as_str().as_bytes(),
@@ -163,7 +167,73 @@ fn encode(
         script,
         path_info,
     };
-    encode_request(into, &head, || pairs(&parts.headers))
+    // A form that came in chunks has a length as well by now.
+    let length = form.filter(|_| !parts.headers.contains_key(CONTENT_LENGTH)).map(|form| form.to_string());
+    let length = length.as_ref().map(|length| (&b"content-length"[..], length.as_bytes()));
+    let too_large = |text| Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text);
+    encode_request(&mut context, &head, || pairs(&parts.headers).chain(length))
+        .map_err(|_| too_large("the request head is too large"))?;
+    let room = client.shared.context.pool.max_payload().checked_sub(context.len());
+    let room = room.ok_or_else(|| too_large("the request head does not fit http.pool.ring_size"))?;
+    Ok((context, room))
+}
+
+/// The boundary of a form that is received here: PHP parses those of POST only.
+fn form(parts: &http::request::Parts, client: &Client) -> Option<(Arc<Uploads>, Vec<u8>)> {
+    let uploads = client.shared.uploads.as_ref()?;
+    let read = match parts.method {
+        Method::POST => true,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE => false,
+        _ => !client.shared.context.web,
+    };
+    let kind = parts.headers.get(CONTENT_TYPE).filter(|_| read)?.as_bytes();
+    let end = kind.iter().position(|byte| matches!(byte, b';' | b',' | b' ')).unwrap_or(kind.len());
+    if !kind[..end].eq_ignore_ascii_case(b"multipart/form-data") {
+        return None;
+    }
+    // Without a boundary it is PHP that says so.
+    Some((Arc::clone(uploads), multipart::boundary(kind)?))
+}
+
+async fn receive(
+    body: &mut Incoming,
+    uploads: Arc<Uploads>,
+    boundary: &[u8],
+    config: &rr_config::Http,
+    size: &mut u64,
+) -> Result<Received, Refusal> {
+    let refuse = |error: multipart::TooMuch| Refusal::Long(StatusCode::PAYLOAD_TOO_LARGE, error.to_string());
+    let mut receiver = Receiver::new(uploads, boundary);
+    while let Some(part) = next_part(body, size, config.max_request_size, config.read_timeout).await? {
+        receiver.push(&part).await.map_err(refuse)?;
+    }
+    receiver.end().await.map_err(refuse)
+}
+
+async fn submit_form(
+    client: &Arc<Client>,
+    context: Vec<u8>,
+    room: usize,
+    form: Received,
+) -> Result<Response<Body>, Refusal> {
+    let mut block = Bytes::from(form.block);
+    let first = block.split_to(block.len().min(room));
+    let keep = form.stored.map(|stored| Arc::new(stored) as Arc<dyn std::any::Any + Send + Sync>);
+    let work = Work { context, body: first, more: !block.is_empty(), keep };
+    let exchange = match client.shared.context.pool.submit(work) {
+        Ok(exchange) => exchange,
+        Err(error) => return Ok(respond::failed(&error, client)),
+    };
+    if !block.is_empty() {
+        let sender = exchange.body_sender();
+        tokio::spawn(async move {
+            // An error means that nobody wants it.
+            if sender.send(block).await.is_ok() {
+                let _ = sender.finish().await;
+            }
+        });
+    }
+    Ok(respond::wait(exchange, client).await)
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {

@@ -17,7 +17,7 @@ section! {
         internal_error_code: Option<u16> = None => Status;
         /// Largest request body; a larger one is refused with 413.
         max_request_size: u64 = 1000 << 20 => REQUEST;
-        /// Hands bodies of forms to the worker as they are, unparsed.
+        /// Hands multipart forms to the worker as they are, unparsed.
         raw_body: bool = false => Flag;
         /// Logs every request with the fields of an access log.
         access_logs: bool = false => Flag;
@@ -66,6 +66,12 @@ section! {
         forbid: Vec<String> = Vec::new() => Names;
         /// The only extensions that are taken; empty: all that are not forbidden.
         allow: Vec<String> = Vec::new() => Names;
+        /// Ours: most files of a form; one with more is refused with 413.
+        max_files: usize = 100 => Number::within(1, 1_000_000).or_default();
+        /// Ours: most fields of a form that are no files; one with more is refused with 413.
+        max_fields: usize = 10_000 => Number::within(1, 10_000_000).or_default();
+        /// Ours: longest field of a form that is no file, up to 32MB; a longer one is refused with 413.
+        max_field_size: usize = 8 << 20 => FIELD;
     }
 }
 
@@ -110,6 +116,7 @@ section! {
 }
 
 const REQUEST: Size = Size { unit: 1 << 20, min: 1, max: u64::MAX, zero_default: true };
+const FIELD: Size = Size { unit: 1, min: 1, max: 32 << 20, zero_default: true };
 const HEADER: Size = Size { unit: 1, min: 8 << 10, max: 16 << 20, zero_default: true };
 
 fn needs_address(section: &mut Http, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {

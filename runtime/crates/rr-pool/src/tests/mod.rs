@@ -391,7 +391,7 @@ impl World {
 }
 
 fn request(context: &str, more: bool) -> Request {
-    Request { context: context.as_bytes().to_vec(), body: Bytes::new(), more }
+    Request { context: context.as_bytes().to_vec(), body: Bytes::new(), more, keep: None }
 }
 
 /// The next frame, if it is there.
