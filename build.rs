@@ -3,7 +3,13 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 3] = ["ext/src/zend/shim.c", "ext/src/zend/web.c", "ext/src/zend/form.c"];
+const SOURCES: [&str; 5] = [
+    "ext/src/zend/shim.c",
+    "ext/src/zend/web.c",
+    "ext/src/zend/form.c",
+    "ext/src/zend/events.c",
+    "ext/src/zend/functions.c",
+];
 
 fn main() {
     let php_config = std::env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config".to_owned());

@@ -158,14 +158,16 @@ namespace RoadRunner {
     /**
      * An HTTP response.
      *
-     * The body is a string, something with `__toString()`, or an iterable of strings: a generator streams each piece
-     * as it is made.
+     * The body is a string, something with `__toString()`, an iterable of strings (a generator streams each piece as it is
+     * made), a stream resource, or an `SplFileInfo`, whose file the server sends by itself.
+     *
+     * `write()` and `flush()` send a response piece by piece from inside the handler, which returns it in the end.
      */
     class Response {
         /**
          * A response.
          *
-         * @param string|\Stringable|iterable<string> $body
+         * @param string|\Stringable|iterable<string>|resource|\SplFileInfo|null $body
          * @param array<string, string|int|list<string>> $headers
          * @throws Exception the status is not from 200 to 599, or the body is of another type
          *
@@ -183,6 +185,65 @@ namespace RoadRunner {
         public function body(): ?string {}
 
         /**
+         * Sends a 103 before the response: `['Link' => ['</app.css>; rel=preload; as=style']]`.
+         *
+         * @param array<string, string|list<string>> $headers
+         * @throws ClientGoneException nobody reads it
+         * @throws RoleException outside of a request, or the response has begun
+         *
+         * @param mixed $headers
+         * @return \RoadRunner\Response
+         */
+        public function earlyHints(mixed $headers): \RoadRunner\Response {}
+
+        /**
+         * Sends the rest and ends the response; the handler goes on. What it returns then is not sent.
+         *
+         * @throws ClientGoneException nobody reads it
+         * @throws RoleException outside of a request
+         *
+         * @return void
+         */
+        public function end(): void {}
+
+        /**
+         * A stream of server-sent events (`text/event-stream`). Each item is a string, the event's data, or an array of
+         * `data`, `event`, `id`, `retry` (milliseconds) and `comment`; an array as data becomes JSON.
+         *
+         * @param iterable<string|array<string, mixed>> $events
+         * @param array<string, string|int|list<string>> $headers
+         * @throws Exception
+         *
+         * @param mixed $events
+         * @param mixed $headers
+         * @return \RoadRunner\Response
+         */
+        public static function events(mixed $events, mixed $headers = null): \RoadRunner\Response {}
+
+        /**
+         * A response whose body is a file, sent by the server with its type, `ETag` and ranges. The worker's user must be
+         * able to read it.
+         *
+         * @param array<string, string|int|list<string>> $headers
+         * @throws Exception the path is empty
+         *
+         * @param mixed $path
+         * @param mixed $headers
+         * @return \RoadRunner\Response
+         */
+        public static function file(mixed $path, mixed $headers = null): \RoadRunner\Response {}
+
+        /**
+         * Sends what there is: the head, if it is not on its way, and what was written.
+         *
+         * @throws ClientGoneException nobody reads it
+         * @throws RoleException outside of a request
+         *
+         * @return \RoadRunner\Response
+         */
+        public function flush(): \RoadRunner\Response {}
+
+        /**
          * The headers as they were given.
          *
          * @return array<string, string|int|list<string>>
@@ -192,9 +253,19 @@ namespace RoadRunner {
         public function headers(): array {}
 
         /**
+         * Sends a file as the body: see `file()`.
+         *
+         * @throws Exception
+         *
+         * @param mixed $path
+         * @return \RoadRunner\Response
+         */
+        public function sendFile(mixed $path): \RoadRunner\Response {}
+
+        /**
          * Sets the body.
          *
-         * @param string|\Stringable|iterable<string> $body
+         * @param string|\Stringable|iterable<string>|resource|\SplFileInfo|null $body
          *
          * @param mixed $body
          * @return \RoadRunner\Response
@@ -221,11 +292,35 @@ namespace RoadRunner {
         public function setStatus(int $status): \RoadRunner\Response {}
 
         /**
+         * Sets a header that follows the body of a chunked response. Its name must be known before the first piece is
+         * sent, its value before the last. Clients get it if they have said `TE: trailers`.
+         *
+         * @throws Exception
+         *
+         * @param string $name
+         * @param string $value
+         * @return \RoadRunner\Response
+         */
+        public function setTrailer(string $name, string $value): \RoadRunner\Response {}
+
+        /**
          * The status code.
          *
          * @return int
          */
         public function status(): int {}
+
+        /**
+         * Writes a piece of the body, which stands before the one given to the constructor. It is sent with the next
+         * `flush()`, or when there is much of it.
+         *
+         * @throws ClientGoneException nobody reads it
+         * @throws RoleException outside of a request
+         *
+         * @param mixed $piece
+         * @return \RoadRunner\Response
+         */
+        public function write(mixed $piece): \RoadRunner\Response {}
     }
 
     /**
@@ -519,7 +614,28 @@ namespace {
     function rr_handle_request(callable $callback): bool {}
 
     /**
-     * In the web modes: sends the response while the script goes on. `fastcgi_finish_request()` is the same.
+     * In the web modes: sends a 103 with these headers before the response. False: the response has begun, or nobody
+     * reads it.
+     *
+     * @param array<string, string|list<string>> $headers
+     */
+    function rr_early_hints(array $headers): bool {}
+
+    /**
+     * In the web modes: has the server send a file as the body, with ranges, whatever the script prints. The header
+     * `X-Sendfile` does the same.
+     */
+    function rr_send_file(string $path): bool {}
+
+    /**
+     * In the web modes: sends a server-sent event: a string, or an array of data, event, id, retry and comment. False:
+     * the client has gone away.
+     */
+    function rr_send_event(mixed $event): bool {}
+
+    /**
+     * Sends the response while the script goes on; in the handler modes one that `write()` and `flush()` have begun.
+     * `fastcgi_finish_request()` is the same in the web modes.
      */
     function rr_finish_request(): bool {}
 }

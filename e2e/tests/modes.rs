@@ -481,3 +481,46 @@ fn a_client_that_goes_away_ends_the_script_unless_it_goes_on() {
         server.stop();
     }
 }
+
+#[test]
+fn hints_files_and_events_are_functions_in_every_mode() {
+    let index = "<?php switch ($_GET['do'] ?? '') {
+            case 'hints': var_dump(rr_early_hints(['Link' => ['</a.css>; rel=preload']])); http_response_code(404); echo 'body'; flush();
+                var_dump(rr_early_hints(['Link' => 'late'])); return;
+            case 'file': header('Content-Disposition: attachment'); rr_send_file(__DIR__ . '/../data.txt'); echo 'unseen'; return;
+            case 'header': header('X-Sendfile: ' . realpath(__DIR__ . '/../data.txt')); header('Content-Type: text/own'); return;
+            case 'events': ob_start(); rr_send_event('one'); rr_send_event(['event' => 'e', 'data' => [1]]); return;
+        } echo 'plain';";
+    for mode in MODES {
+        let server = files(mode, index).file("data.txt", "0123456789").start();
+        let mut client = server.client();
+        client.send("GET /?do=hints HTTP/1.1\r\nHost: a\r\n\r\n");
+        let hints = client.read_head().expect("hints");
+        assert_eq!((hints.status, hints.header("link")), (103, Some("</a.css>; rel=preload")), "{mode}");
+        let answer = client.read();
+        assert_eq!(
+            (answer.status, answer.text()),
+            (404, "bool(true)\nbodybool(false)\n".to_owned()),
+            "{mode}"
+        );
+        let file = server.get("/?do=file");
+        assert_eq!((file.status, file.text()), (200, "0123456789".to_owned()), "{mode}");
+        assert_eq!(file.header("content-type"), Some("text/plain; charset=utf-8"), "{mode}");
+        assert_eq!(file.header("content-disposition"), Some("attachment"), "{mode}");
+        let own = server.get("/?do=header");
+        assert_eq!(
+            (own.text(), own.header("content-type")),
+            ("0123456789".to_owned(), Some("text/own;charset=UTF-8")),
+            "{mode}"
+        );
+        client.send("GET /?do=file HTTP/1.1\r\nHost: a\r\nRange: bytes=-3\r\n\r\n");
+        let part = client.read();
+        assert_eq!((part.status, part.text()), (206, "789".to_owned()), "{mode}");
+        let events = server.get("/?do=events");
+        assert_eq!(events.header("content-type"), Some("text/event-stream;charset=UTF-8"), "{mode}");
+        assert_eq!(events.text(), "data: one\n\nevent: e\ndata: [1]\n\n", "{mode}");
+        assert_eq!(server.text("/"), "plain", "{mode}");
+        drop(client);
+        server.stop();
+    }
+}

@@ -53,7 +53,28 @@ namespace {
     function rr_handle_request(callable $callback): bool {}
 
     /**
-     * In the web modes: sends the response while the script goes on. `fastcgi_finish_request()` is the same.
+     * In the web modes: sends a 103 with these headers before the response. False: the response has begun, or nobody
+     * reads it.
+     *
+     * @param array<string, string|list<string>> $headers
+     */
+    function rr_early_hints(array $headers): bool {}
+
+    /**
+     * In the web modes: has the server send a file as the body, with ranges, whatever the script prints. The header
+     * `X-Sendfile` does the same.
+     */
+    function rr_send_file(string $path): bool {}
+
+    /**
+     * In the web modes: sends a server-sent event: a string, or an array of data, event, id, retry and comment. False:
+     * the client has gone away.
+     */
+    function rr_send_event(mixed $event): bool {}
+
+    /**
+     * Sends the response while the script goes on; in the handler modes one that `write()` and `flush()` have begun.
+     * `fastcgi_finish_request()` is the same in the web modes.
      */
     function rr_finish_request(): bool {}
 }

@@ -71,6 +71,7 @@ fn assume(value: &str) -> Result<(), String> {
         zend::set_env("HOME", &user.home);
         rr_os::user::become_user(&user.into()).map_err(|error| format!("server.user: {error}"))?;
     }
+    zend::web::worker_functions();
     if assignment.web {
         zend::web::name(assignment.frankenphp);
     }

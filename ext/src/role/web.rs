@@ -1,10 +1,11 @@
 //! Requests of the web modes: PHP sees superglobals, and what it prints is the response. Between `zend::web`, which
 //! calls in here while a request runs, and the worker's session.
 
+use crate::api::response;
 use crate::role::{hooks, session};
 use crate::zend::web::{self, Texts, Variables};
 use crate::zend::{self, Callable, Outcome};
-use ext_php_rs::types::Zval;
+use ext_php_rs::types::{ZendHashTable, Zval};
 use rr_wire::form::{Part, Parts};
 use rr_wire::http::{RequestView, encode_response};
 use rr_wire::log::Level;
@@ -437,6 +438,16 @@ pub(crate) fn finish(end: End) {
         // What was sent must not look like a whole response (HTTP-17).
         let _ = session::try_with(|session| session.fail(&text));
     }
+}
+
+/// Sends a 103 before the response.
+pub(crate) fn early_hints(headers: &ZendHashTable) -> bool {
+    let (mut head, none) = (Vec::new(), Zval::null());
+    if let Err(text) = response::Parts::interim(headers, &none).encode(&mut head, None) {
+        hooks::write(Level::Warn, format!("early hints: {text}").as_bytes());
+        return false;
+    }
+    matches!(session::try_with(|session| session.reply(&head, b"", true)), Some(Ok(())))
 }
 
 /// Whether the body is a form that the master has parsed.

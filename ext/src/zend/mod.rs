@@ -50,7 +50,7 @@ unsafe extern "C" {
     fn rr_guarded(run: unsafe extern "C" fn(*mut c_void), context: *mut c_void) -> bool;
     fn rr_parse_query(query: *const c_char, length: usize, result: *mut Zval);
     fn rr_form_part(part: *mut web::RawPart, first: bool, fields: *mut Zval, files: *mut Zval);
-    fn rr_each_chunk(iterable: *const Zval, give: ChunkFn, context: *mut c_void) -> c_int;
+    fn rr_each_chunk(iterable: *const Zval, events: bool, give: ChunkFn, context: *mut c_void) -> c_int;
 }
 
 /// How a call into PHP ended.
@@ -246,8 +246,9 @@ pub(crate) fn form(block: &[u8]) -> (Zval, Zval) {
     (fields, files)
 }
 
-/// Gives each value of an array or Traversable as bytes to `give`, which says whether to go on.
-pub(crate) fn each_chunk(iterable: &Zval, mut give: impl FnMut(&[u8]) -> bool) -> Outcome {
+/// Gives each value of an array or Traversable (as bytes, or as an event), or the pieces of a stream, to `give`, which
+/// says whether to go on.
+pub(crate) fn each_chunk(iterable: &Zval, events: bool, mut give: impl FnMut(&[u8]) -> bool) -> Outcome {
     /// # Safety
     /// `context` is a live `F`, `bytes` is valid for `length`.
     unsafe extern "C" fn trampoline<F: FnMut(&[u8]) -> bool>(
@@ -266,7 +267,7 @@ pub(crate) fn each_chunk(iterable: &Zval, mut give: impl FnMut(&[u8]) -> bool) -
     }
     let call = trampoline_of(&give);
     // SAFETY: a valid zval; `give` outlives the call (Z2, Z4).
-    Outcome::from_raw(unsafe { rr_each_chunk(iterable, call, (&raw mut give).cast()) })
+    Outcome::from_raw(unsafe { rr_each_chunk(iterable, events, call, (&raw mut give).cast()) })
 }
 
 /// Runs `run` in the outermost frame of this process; `false` when a bailout ended it.

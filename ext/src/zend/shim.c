@@ -23,8 +23,9 @@
 extern void rr_on_output(const char *bytes, size_t length);
 extern void rr_on_log(const char *message, int severity);
 
-/* In form.c. */
+/* In form.c and events.c. */
 extern void rr_form_forget(void);
+extern zend_string *rr_event_text(zval *event);
 
 #ifdef ZEND_HAS_OOM
 /* Appended to the executor globals in a point release: an older PHP of the same minor has no such field. */
@@ -495,11 +496,18 @@ void rr_parse_query(const char *query, size_t length, zval *result)
 	sapi_module.treat_data(PARSE_STRING, copy, result);
 }
 
-static bool give_chunk(zval *value, rr_chunk_fn give, void *context)
+static bool give_chunk(zval *value, bool events, rr_chunk_fn give, void *context)
 {
 	bool more = true;
 	ZVAL_DEREF(value);
-	if (Z_TYPE_P(value) == IS_STRING) {
+	if (events) {
+		zend_string *text = rr_event_text(value);
+		if (!text) {
+			return false;
+		}
+		more = give(context, ZSTR_VAL(text), ZSTR_LEN(text));
+		zend_string_release(text);
+	} else if (Z_TYPE_P(value) == IS_STRING) {
 		more = give(context, Z_STRVAL_P(value), Z_STRLEN_P(value));
 	} else {
 		zend_string *text = zval_try_get_string(value);
@@ -512,12 +520,38 @@ static bool give_chunk(zval *value, rr_chunk_fn give, void *context)
 	return more && !EG(exception);
 }
 
-static void iterate(zval *iterable, rr_chunk_fn give, void *context)
+/* Bytes of a stream that are read at a time. */
+#define STREAM_PIECE (32 * 1024)
+
+static void read_stream(zval *resource, rr_chunk_fn give, void *context)
 {
+	php_stream *stream = zend_fetch_resource2(Z_RES_P(resource), NULL, php_file_le_stream(), php_file_le_pstream());
+	if (!stream) {
+		zend_throw_error(NULL, "the body of the response is a resource that is no open stream");
+		return;
+	}
+	char *piece = emalloc(STREAM_PIECE);
+	bool more = true;
+	while (more && !EG(exception) && !php_stream_eof(stream)) {
+		ssize_t length = php_stream_read(stream, piece, STREAM_PIECE);
+		if (length < 0) {
+			break;
+		}
+		more = length == 0 || give(context, piece, length);
+	}
+	efree(piece);
+}
+
+static void iterate(zval *iterable, bool events, rr_chunk_fn give, void *context)
+{
+	if (Z_TYPE_P(iterable) == IS_RESOURCE) {
+		read_stream(iterable, give, context);
+		return;
+	}
 	if (Z_TYPE_P(iterable) == IS_ARRAY) {
 		zval *value;
 		ZEND_HASH_FOREACH_VAL(Z_ARRVAL_P(iterable), value) {
-			if (!give_chunk(value, give, context)) {
+			if (!give_chunk(value, events, give, context)) {
 				break;
 			}
 		} ZEND_HASH_FOREACH_END();
@@ -533,7 +567,7 @@ static void iterate(zval *iterable, rr_chunk_fn give, void *context)
 	}
 	while (!EG(exception) && iterator->funcs->valid(iterator) == SUCCESS && !EG(exception)) {
 		zval *value = iterator->funcs->get_current_data(iterator);
-		if (EG(exception) || !value || !give_chunk(value, give, context)) {
+		if (EG(exception) || !value || !give_chunk(value, events, give, context)) {
 			break;
 		}
 		iterator->funcs->move_forward(iterator);
@@ -541,13 +575,13 @@ static void iterate(zval *iterable, rr_chunk_fn give, void *context)
 	zend_iterator_dtor(iterator);
 }
 
-/* Gives every value of an array or Traversable as text. */
-int rr_each_chunk(zval *iterable, rr_chunk_fn give, void *context)
+/* Gives every value of an array or Traversable as text, or as an event, or a stream piece by piece. */
+int rr_each_chunk(zval *iterable, bool events, rr_chunk_fn give, void *context)
 {
 	volatile int outcome = RR_RETURNED;
 	engine_frame frame = engine_frame_here();
 	zend_try {
-		iterate(iterable, give, context);
+		iterate(iterable, events, give, context);
 		outcome = rr_settle();
 	} zend_catch {
 		outcome = RR_BAILED;

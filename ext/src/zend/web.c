@@ -29,8 +29,6 @@ extern bool rr_web_output(const char *bytes, size_t length);
 extern bool rr_web_flush(void);
 extern void rr_web_variables(zval *array);
 extern void rr_web_finish(bool goes_on);
-extern int rr_web_handle(zval *callable);
-extern void rr_web_request_headers(zval *array);
 extern void rr_on_log(const char *message, int severity);
 
 /* In form.c. */
@@ -219,90 +217,15 @@ void rr_web_header_variable(zval *array, const char *name, size_t name_length, c
 
 /* -- the take-over --------------------------------------------------------------------------------------------------- */
 
+/* PHP's web side is taken over; else this is a process of the handler modes. */
+bool rr_web_installed;
+
 static char *copy_persistent(const char *text)
 {
 	return text ? strdup(text) : NULL;
 }
 
-static bool rr_web_finish_request(void);
-
-/* -- functions ------------------------------------------------------------------------------------------------------- */
-
-ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_none_bool, 0, 0, _IS_BOOL, 0)
-ZEND_END_ARG_INFO()
-ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_none_array, 0, 0, IS_ARRAY, 0)
-ZEND_END_ARG_INFO()
-ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle, 0, 1, _IS_BOOL, 0)
-	ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
-ZEND_END_ARG_INFO()
-
-static ZEND_FUNCTION(rr_handle_request)
-{
-	zend_fcall_info info;
-	zend_fcall_info_cache cache;
-	ZEND_PARSE_PARAMETERS_START(1, 1)
-		Z_PARAM_FUNC(info, cache)
-	ZEND_PARSE_PARAMETERS_END();
-	zend_release_fcall_info_cache(&cache);
-	/* The loop's own frames stay while requests come and go. */
-	zend_execute_data *frame = EG(current_execute_data);
-	int turn = rr_web_handle(&info.function_name);
-	EG(current_execute_data) = frame;
-	if (turn < 0) {
-		EG(exit_status) = 255;
-		if (!EG(exception)) {
-			zend_throw_unwind_exit();
-		}
-		return;
-	}
-	RETURN_BOOL(turn);
-}
-
-static ZEND_FUNCTION(rr_finish_request)
-{
-	ZEND_PARSE_PARAMETERS_NONE();
-	RETURN_BOOL(rr_web_finish_request());
-}
-
-static ZEND_FUNCTION(getallheaders)
-{
-	ZEND_PARSE_PARAMETERS_NONE();
-	array_init(return_value);
-	rr_web_request_headers(return_value);
-}
-
-#define ALIAS(name, of, arginfo) ZEND_RAW_FENTRY(name, ZEND_FN(of), arginfo, 0)
-static const zend_function_entry web_functions[] = {
-	ALIAS("rr_handle_request", rr_handle_request, arginfo_handle)
-	ALIAS("rr_finish_request", rr_finish_request, arginfo_none_bool)
-	ALIAS("fastcgi_finish_request", rr_finish_request, arginfo_none_bool)
-	ALIAS("getallheaders", getallheaders, arginfo_none_array)
-	ALIAS("apache_request_headers", getallheaders, arginfo_none_array)
-	ZEND_FE_END
-};
-
-/* The names of FrankenPHP's worker API. */
-static const zend_function_entry frankenphp_functions[] = {
-	ALIAS("frankenphp_handle_request", rr_handle_request, arginfo_handle)
-	ALIAS("frankenphp_finish_request", rr_finish_request, arginfo_none_bool)
-	ALIAS("frankenphp_request_headers", getallheaders, arginfo_none_array)
-	ZEND_FE_END
-};
-
-/* At module start-up of a process that will serve the web: what php-fpm calls itself, and its functions. */
-void rr_web_name(bool frankenphp)
-{
-	zend_register_functions(NULL, web_functions, NULL, MODULE_PERSISTENT);
-	if (frankenphp) {
-		zend_register_functions(NULL, frankenphp_functions, NULL, MODULE_PERSISTENT);
-	}
-	zval *name = zend_hash_str_find(EG(zend_constants), "PHP_SAPI", sizeof("PHP_SAPI") - 1);
-	sapi_module.name = "fpm-fcgi";
-	if (name) {
-		zend_constant *constant = Z_PTR_P(name);
-		ZVAL_NEW_STR(&constant->value, zend_string_init_interned("fpm-fcgi", sizeof("fpm-fcgi") - 1, 1));
-	}
-}
+/* -- settings -------------------------------------------------------------------------------------------------------- */
 
 /* Sets a directive for good, as php-fpm does for its pools. `final`: scripts cannot change it. False: unknown. */
 bool rr_web_directive(const char *name, size_t name_length, const char *value, size_t length, bool final)
@@ -330,6 +253,7 @@ bool rr_web_directive(const char *name, size_t name_length, const char *value, s
 
 static void web_install(void)
 {
+	rr_web_installed = true;
 	sapi_module.ub_write = web_write;
 	sapi_module.flush = web_flush;
 	sapi_module.header_handler = NULL;
@@ -785,7 +709,7 @@ bool rr_web_end(bool broken)
 }
 
 /* Sends all output and ends the response; the script goes on. */
-static bool rr_web_finish_request(void)
+bool rr_web_finish_request(void)
 {
 	if (!SG(server_context)) {
 		return false;

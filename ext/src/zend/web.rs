@@ -29,6 +29,7 @@ pub(crate) struct RawPart {
 }
 
 unsafe extern "C" {
+    safe fn rr_worker_functions();
     safe fn rr_web_name(frankenphp: bool);
     safe fn rr_web_ini_path() -> *const c_char;
     safe fn rr_web_ini_scanned() -> *const c_char;
@@ -78,6 +79,11 @@ pub(crate) struct Texts<'a> {
     /// Bytes of `path` that are the document root.
     pub(crate) root: usize,
     pub(crate) protocol: i32,
+}
+
+/// Adds the functions of workers. Module start-up only.
+pub(crate) fn worker_functions() {
+    rr_worker_functions();
 }
 
 /// Calls this PHP what php-fpm calls itself and adds its functions. Module start-up only.
@@ -353,4 +359,23 @@ pub(crate) unsafe extern "C" fn rr_web_request_headers(array: *mut Zval) {
             variables.set(name.as_bytes(), &value);
         }
     });
+}
+
+/// `rr_finish_request()` in the handler modes.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_serve_finish() -> bool {
+    caught(false, crate::role::serve::finish_request)
+}
+
+/// `rr_early_hints()`: sends a 103; `false`: these are no headers, or nobody reads them.
+///
+/// # Safety
+/// `headers` is a PHP array.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_hint(headers: *const Zval) -> bool {
+    caught(false, || {
+        // SAFETY: the argument of the PHP function, alive until that returns.
+        let headers = unsafe { &*headers };
+        headers.array().is_some_and(crate::role::web::early_hints)
+    })
 }

@@ -106,6 +106,46 @@ pub fn become_user(identity: &Identity) -> io::Result<()> {
     check(unsafe { libc::setresuid(identity.uid, identity.uid, identity.uid) })
 }
 
+/// Opens a file for reading with the rights of `identity`, which needs root; with those of this process where there is
+/// none. The calling thread has the other rights meanwhile and nobody else does; one that does not get its own back
+/// ends the process. A pipe is not waited for.
+///
+/// # Errors
+/// What the system says: not found, not allowed.
+pub fn open_as(identity: Option<&Identity>, path: &std::path::Path) -> io::Result<std::fs::File> {
+    use rustix::fs::{CWD, Mode, OFlags};
+    let open = || {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        Ok(std::fs::File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+    };
+    let Some(identity) = identity else { return open() };
+    let own = rustix::process::getgroups()?.iter().map(|group| group.as_raw()).collect::<Vec<_>>();
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let opened = file_rights(identity.uid, identity.gid, &identity.groups).and_then(|()| open());
+    if file_rights(uid, gid, &own).is_err() {
+        std::process::abort();
+    }
+    opened
+}
+
+/// Sets what file access of the calling thread is judged by. The C library's functions would change all threads.
+fn file_rights(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    // As root again first: only root may change groups. SAFETY: plain integers.
+    unsafe { libc::syscall(libc::SYS_setfsuid, 0) };
+    // SAFETY: `groups` is valid for its length (O1).
+    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) } as libc::c_int)?;
+    // SAFETY: plain integers.
+    unsafe { libc::syscall(libc::SYS_setfsgid, gid) };
+    // SAFETY: plain integers.
+    unsafe { libc::syscall(libc::SYS_setfsuid, uid) };
+    // These two give the ids of before, whether they took effect or not; what is none changes nothing.
+    // SAFETY: plain integers.
+    let now = (unsafe { libc::syscall(libc::SYS_setfsuid, u32::MAX) }, unsafe {
+        libc::syscall(libc::SYS_setfsgid, u32::MAX)
+    });
+    if now == (i64::from(uid), i64::from(gid)) { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+}
+
 fn check(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -113,6 +153,25 @@ fn check(result: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_opened_with_the_rights_of_another() {
+        if current() != 0 {
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "x").expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("its mode");
+        let nobody = lookup("nobody", None).expect("nobody");
+        let error = open_as(Some(&nobody), &path).expect_err("not allowed");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert!(open_as(None, &path).is_ok());
+        assert!(open_as(Some(&nobody), std::path::Path::new("/etc/hostname")).is_ok());
+        // Its own rights are back.
+        assert!(std::fs::File::open(&path).is_ok());
+    }
 
     #[test]
     fn users_are_found_by_name_and_number_and_unknown_ones_named() {

@@ -2,7 +2,7 @@
 //! plugin knows another. The list of plugins is in the composition root (`runtime/src/plugins.rs`).
 #![forbid(unsafe_code)]
 
-pub use rr_os::user::Identity;
+pub use rr_os::user::{Identity, open_as};
 use rr_pool::{BoxFuture, Pool};
 use std::sync::Arc;
 use tokio::sync::watch;

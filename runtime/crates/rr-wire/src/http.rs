@@ -8,9 +8,13 @@
 //!           | name value name value …
 //! response: u16 status  u16 headers | (u16 name, u32 value) × headers | name value name value …
 //! ```
+//! A response's head with status 0, in the last frame of a stream, is its trailers.
 //! Foreign clients get the JSON or protobuf contexts of rows HTTP-01…04 instead.
 
 use thiserror::Error;
+
+/// The name of what is no header: the path of a file that the master sends as the body.
+pub const FILE: &[u8] = b":file";
 
 const REQUEST_FIXED: usize = 30;
 const HTTPS: u8 = 1;

@@ -2,9 +2,10 @@
 
 use crate::files::Source;
 use crate::io::{Activity, Phase};
+use crate::respond;
 use crate::service::Client;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body::{Frame, SizeHint};
 use rr_pool::{Exchange, ExecError};
 use std::future::Future;
@@ -28,7 +29,12 @@ enum Kind {
     Stream {
         first: Bytes,
         exchange: Exchange,
+        trailing: Option<HeaderMap>,
     },
+    /// One piece, and headers behind it.
+    Trailed(Bytes, HeaderMap),
+    /// Headers behind the body.
+    Trailers(HeaderMap),
     /// A file that is read piece by piece, beside the reactor.
     File(Reading),
     /// The stream broke; said once what came before it is on its way.
@@ -60,8 +66,13 @@ impl Body {
         Self { kind: Kind::Full(bytes), activity: None, log: None, head: false }
     }
 
-    pub(crate) fn stream(first: Bytes, exchange: Exchange) -> Self {
-        Self { kind: Kind::Stream { first, exchange }, activity: None, log: None, head: false }
+    /// `trailing`: headers for behind the body, which the worker may add to.
+    pub(crate) fn stream(first: Bytes, exchange: Exchange, trailing: Option<HeaderMap>) -> Self {
+        Self { kind: Kind::Stream { first, exchange, trailing }, activity: None, log: None, head: false }
+    }
+
+    pub(crate) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
+        Self { kind: Kind::Trailed(bytes, trailers), activity: None, log: None, head: false }
     }
 
     /// Ties the body to its connection: once it is dropped, the request is over.
@@ -100,6 +111,16 @@ impl http_body::Body for Body {
                     this.kind = Kind::Done;
                     bytes
                 }
+                Kind::Trailed(bytes, trailers) => {
+                    let bytes = std::mem::take(bytes);
+                    this.kind = Kind::Trailers(std::mem::take(trailers));
+                    bytes
+                }
+                Kind::Trailers(trailers) => {
+                    let trailers = std::mem::take(trailers);
+                    this.kind = Kind::Done;
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
                 Kind::File(reading) => match reading {
                     Reading::Ready(source) if source.left() == 0 => {
                         this.kind = Kind::Done;
@@ -132,7 +153,7 @@ impl http_body::Body for Body {
                         }
                     }
                 },
-                Kind::Stream { first, exchange } => {
+                Kind::Stream { first, exchange, trailing } => {
                     if first.is_empty() {
                         match exchange.poll_frame(cx) {
                             Poll::Pending => return Poll::Pending,
@@ -149,9 +170,19 @@ impl http_body::Body for Body {
                             }
                             Poll::Ready(Some(Ok(frame))) => {
                                 *first = frame.body;
-                                if !frame.more && first.is_empty() {
-                                    this.kind = Kind::Done;
+                                if frame.more {
+                                    continue;
                                 }
+                                // The context of a last frame.
+                                let more = respond::trailers(&frame.context).unwrap_or_default();
+                                if let Some(trailing) = trailing {
+                                    trailing.extend(more);
+                                }
+                                let bytes = std::mem::take(first);
+                                this.kind = match trailing.take().filter(|trailing| !trailing.is_empty()) {
+                                    Some(trailing) => Kind::Trailed(bytes, trailing),
+                                    None => Kind::Full(bytes),
+                                };
                                 continue;
                             }
                         }
@@ -172,7 +203,7 @@ impl http_body::Body for Body {
             Kind::Done => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::File(reading) => reading.left() == 0,
-            Kind::Stream { .. } | Kind::Broken(_) => false,
+            Kind::Stream { .. } | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => false,
         }
     }
 
@@ -181,7 +212,9 @@ impl http_body::Body for Body {
             Kind::Done => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(reading) => SizeHint::with_exact(reading.left()),
-            Kind::Stream { .. } | Kind::Broken(_) => SizeHint::default(),
+            Kind::Stream { .. } | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

@@ -71,9 +71,41 @@ fn range(text: &str, size: u64) -> Wanted {
     }
 }
 
+/// Which requests get a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Methods {
+    /// GET and HEAD, as a file has no other.
+    Read,
+    /// Whatever its app has made of it.
+    Any,
+}
+
+/// A file as the body of a response that is no 200: all of it.
+pub(crate) fn whole(file: File, meta: &Metadata, name: &str, status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::file(Source { file, left: meta.len() }));
+    *response.status_mut() = status;
+    if let Ok(kind) = HeaderValue::from_str(&content_type(name)) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(meta.len()));
+    response
+}
+
+fn content_type(name: &str) -> String {
+    let kind = mime_guess::from_path(name).first_or_octet_stream();
+    let charset = kind.type_() == "text" || kind.subtype() == "javascript" || kind.subtype() == "json";
+    if charset { format!("{kind}; charset=utf-8") } else { kind.to_string() }
+}
+
 /// The answer with a file.
-pub(crate) fn respond(parts: &Parts, mut file: File, meta: &Metadata, name: &str) -> Response<Body> {
-    if parts.method != Method::GET && parts.method != Method::HEAD {
+pub(crate) fn respond(
+    parts: &Parts,
+    mut file: File,
+    meta: &Metadata,
+    name: &str,
+    methods: Methods,
+) -> Response<Body> {
+    if methods == Methods::Read && parts.method != Method::GET && parts.method != Method::HEAD {
         let mut response = respond::plain(StatusCode::METHOD_NOT_ALLOWED, "");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
@@ -88,9 +120,7 @@ pub(crate) fn respond(parts: &Parts, mut file: File, meta: &Metadata, name: &str
             headers.insert(name, value);
         }
     };
-    let kind = mime_guess::from_path(name).first_or_octet_stream();
-    let charset = kind.type_() == "text" || kind.subtype() == "javascript" || kind.subtype() == "json";
-    set(CONTENT_TYPE, &if charset { format!("{kind}; charset=utf-8") } else { kind.to_string() });
+    set(CONTENT_TYPE, &content_type(name));
     set(ETAG, &tag);
     set(ACCEPT_RANGES, "bytes");
     let date = modified.map(httpdate::fmt_http_date);

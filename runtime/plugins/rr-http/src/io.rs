@@ -1,11 +1,13 @@
 //! A client's stream that knows how long it has been waiting for the client, so that the connection can end a
 //! client that sends or reads too slowly.
 
+use bytes::Bytes;
+use parking_lot::Mutex;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -31,6 +33,16 @@ pub(crate) struct Activity {
     since: AtomicU64,
     /// Milliseconds after `start`, plus one, since which a write has been waiting for the client; 0: none.
     stalled: AtomicU64,
+    /// An interim response waits to be written.
+    interim: AtomicBool,
+    slot: Mutex<Interim>,
+}
+
+/// An interim response (1xx) on its way: hyper has no door for it, so it is written between what hyper writes.
+#[derive(Debug, Default)]
+struct Interim {
+    bytes: Bytes,
+    written: Option<Waker>,
 }
 
 impl Activity {
@@ -40,6 +52,8 @@ impl Activity {
             phase: AtomicU8::new(0),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            interim: AtomicBool::new(false),
+            slot: Mutex::default(),
         }
     }
 
@@ -71,6 +85,22 @@ impl Activity {
             0 => Duration::ZERO,
             since => Duration::from_millis(self.now().saturating_sub(since - 1)),
         }
+    }
+
+    /// Writes an interim response and waits until it is out. Only before the head of the response it belongs to.
+    pub(crate) async fn send_interim(&self, bytes: Bytes) {
+        *self.slot.lock() = Interim { bytes, written: None };
+        self.interim.store(true, Ordering::Release);
+        // hyper flushes after it has asked for a response and got none.
+        std::future::poll_fn(|cx| {
+            let mut slot = self.slot.lock();
+            if !self.interim.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            slot.written = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     fn read_some(&self) {
@@ -142,7 +172,27 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+        let this = self.get_mut();
+        // hyper flushes when all of its own is written: nothing is cut in two here.
+        while this.activity.interim.load(Ordering::Acquire) {
+            let bytes = this.activity.slot.lock().bytes.clone();
+            let written = if bytes.is_empty() {
+                0
+            } else {
+                let result = each!(this, stream => Pin::new(stream).poll_write(cx, &bytes));
+                this.activity.wrote(result.is_pending());
+                ready!(result)?
+            };
+            let mut slot = this.activity.slot.lock();
+            slot.bytes = bytes.slice(written..);
+            if slot.bytes.is_empty() {
+                this.activity.interim.store(false, Ordering::Release);
+                if let Some(waker) = slot.written.take() {
+                    waker.wake();
+                }
+            }
+        }
+        each!(this, stream => Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,12 +1,20 @@
 //! From what a worker says, or fails to say, to a response.
 
 use crate::body::Body;
+use crate::files;
 use crate::service::Client;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER, TRAILER,
+};
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode, Version};
 use rr_pool::{Exchange, ExecError, ReplyFrame};
-use rr_wire::http::ResponseView;
+use rr_wire::http::{FILE, ResponseView};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// Headers that belong to the connection, which is not the worker's.
 const HOP_BY_HOP: [&str; 5] = ["transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade"];
@@ -56,54 +64,110 @@ pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
 }
 
 /// Waits for the head of the reply.
-pub(crate) async fn wait(mut exchange: Exchange, client: &Client) -> Response<Body> {
+pub(crate) async fn wait(mut exchange: Exchange, client: &Client, request: &Parts) -> Response<Body> {
     loop {
-        match exchange.next().await {
-            Some(Ok(frame)) => match build(frame, exchange) {
-                Ok(response) => return response,
-                // Interim responses wait for a later version.
-                Err(Rejected::Interim(back)) => exchange = *back,
-                Err(Rejected::Wrong(text)) => return failed(&ExecError::Protocol(text), client),
-            },
+        let frame = match exchange.next().await {
+            Some(Ok(frame)) => frame,
             Some(Err(error)) => return failed(&error, client),
             None => return failed(&ExecError::Protocol("a reply without a head".to_owned()), client),
+        };
+        let head = match head_of(&frame) {
+            Ok(head) => head,
+            Err(text) => return failed(&ExecError::Protocol(text), client),
+        };
+        if head.status.is_informational() {
+            // HTTP-15. A client of HTTP/1.0 knows none; 100 is sent by the server itself.
+            if request.version == Version::HTTP_11 && head.status != StatusCode::CONTINUE {
+                client.activity.send_interim(interim(&head)).await;
+            }
+            continue;
         }
+        return match &head.file {
+            Some(path) => {
+                let path = path.clone();
+                send_file(frame, exchange, head, path, client, request).await
+            }
+            None => whole(frame, exchange, head),
+        };
     }
 }
 
-enum Rejected {
-    Interim(Box<Exchange>),
-    Wrong(String),
+/// The head of a worker's reply, checked.
+struct Head {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// The file that is the body.
+    file: Option<Bytes>,
 }
 
-fn build(frame: ReplyFrame, exchange: Exchange) -> Result<Response<Body>, Rejected> {
-    let wrong = |text: String| Rejected::Wrong(text);
-    let head = ResponseView::parse(&frame.context).map_err(|error| wrong(error.to_string()))?;
+/// Names of headers that name a file, beside the one that only the extension can write.
+const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
+
+fn head_of(frame: &ReplyFrame) -> Result<Head, String> {
+    let view = ResponseView::parse(&frame.context).map_err(|error| error.to_string())?;
     // HTTP-13.
-    let status = StatusCode::from_u16(head.status())
+    let status = StatusCode::from_u16(view.status())
         .ok()
-        .filter(|status| status.as_u16() <= 599)
-        .ok_or_else(|| wrong(format!("unknown status code from worker: {}", head.status())))?;
-    if status.is_informational() {
-        return Err(if frame.more {
-            Rejected::Interim(Box::new(exchange))
-        } else {
-            wrong(format!("status {status} cannot end a response"))
-        });
+        .filter(|status| status.as_u16() <= 599 && *status != StatusCode::SWITCHING_PROTOCOLS)
+        .ok_or_else(|| format!("unknown status code from worker: {}", view.status()))?;
+    if status.is_informational() && !frame.more {
+        return Err(format!("status {status} cannot end a response"));
     }
-    let mut headers = HeaderMap::with_capacity(head.headers().size_hint().0 + 2);
-    for (name, value) in head.headers() {
-        let shown = || String::from_utf8_lossy(name).into_owned();
-        let name =
-            HeaderName::from_bytes(name).map_err(|_| wrong(format!("a header named {:?}", shown())))?;
-        let value = HeaderValue::from_bytes(value)
-            .map_err(|_| wrong(format!("control bytes in header {:?}", shown())))?;
+    let mut file = None;
+    let mut headers = HeaderMap::with_capacity(view.headers().size_hint().0 + 2);
+    for (name, value) in view.headers() {
+        if name == FILE {
+            file = Some(frame.context.slice_ref(value));
+            continue;
+        }
+        let (name, value) = header(name, value)?;
         if !HOP_BY_HOP.contains(&name.as_str()) {
             headers.append(name, value);
         }
     }
+    if let Some(path) = headers.remove(X_SENDFILE) {
+        file.get_or_insert_with(|| Bytes::copy_from_slice(path.as_bytes()));
+    }
+    Ok(Head { status, headers, file })
+}
+
+fn header(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), String> {
+    let shown = || String::from_utf8_lossy(name).into_owned();
+    let checked = HeaderName::from_bytes(name).map_err(|_| format!("a header named {:?}", shown()))?;
+    let value =
+        HeaderValue::from_bytes(value).map_err(|_| format!("control bytes in header {:?}", shown()))?;
+    Ok((checked, value))
+}
+
+/// The headers behind a body: the context of a last frame, with status 0.
+pub(crate) fn trailers(context: &[u8]) -> Option<HeaderMap> {
+    let view = ResponseView::parse(context).ok().filter(|view| view.status() == 0)?;
+    view.headers().map(|(name, value)| header(name, value).ok()).collect()
+}
+
+fn interim(head: &Head) -> Bytes {
+    let reason = head.status.canonical_reason().unwrap_or_default();
+    let mut text = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).into_bytes();
+    for (name, value) in &head.headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    text.into()
+}
+
+/// A response whose body comes from the worker.
+fn whole(frame: ReplyFrame, exchange: Exchange, head: Head) -> Response<Body> {
+    let Head { status, mut headers, .. } = head;
+    let trailing = announced(&mut headers);
     let body = if frame.more {
-        Body::stream(frame.body, exchange)
+        Body::stream(frame.body, exchange, trailing)
+    } else if let Some(trailing) = trailing.filter(|trailing| !trailing.is_empty()) {
+        // Only a body in chunks has something behind it.
+        headers.remove(CONTENT_LENGTH);
+        Body::with_trailers(frame.body, trailing)
     } else {
         // A length that is not true would cut the body or hang the client. hyper knows the true one; the answer
         // to HEAD has a length and no body.
@@ -117,5 +181,88 @@ fn build(frame: ReplyFrame, exchange: Exchange) -> Result<Response<Body>, Reject
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    Ok(response)
+    response
+}
+
+/// HTTP-13: headers that `Trailer` names and the head has go behind the body. `None`: there is no `Trailer`.
+fn announced(headers: &mut HeaderMap) -> Option<HeaderMap> {
+    if !headers.contains_key(TRAILER) {
+        return None;
+    }
+    let names: Vec<HeaderName> = headers
+        .get_all(TRAILER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let mut trailing = HeaderMap::new();
+    for name in names {
+        if let Some(value) = headers.remove(&name) {
+            trailing.insert(name, value);
+        }
+    }
+    Some(trailing)
+}
+
+/// What PHP says of a body that it knows nothing of.
+const UNTYPED: &[u8] = b"text/html; charset=UTF-8";
+
+/// A response whose body is a file that the worker has named, opened as the user that the worker is.
+async fn send_file(
+    frame: ReplyFrame,
+    exchange: Exchange,
+    head: Head,
+    path: Bytes,
+    client: &Client,
+    request: &Parts,
+) -> Response<Body> {
+    if frame.more {
+        // The worker may have more to say, to nobody.
+        let mut rest = exchange;
+        tokio::spawn(async move { while let Some(Ok(_)) = rest.next().await {} });
+    } else {
+        drop(exchange);
+    }
+    let path = PathBuf::from(OsStr::from_bytes(&path));
+    let (wanted, user) = (path.clone(), client.shared.context.user.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let file = rr_plugin::open_as(user.as_deref(), &wanted)?;
+        let meta = file.metadata()?;
+        Ok::<_, std::io::Error>((file, meta))
+    });
+    let opened = opened.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let (file, meta) = match opened {
+        Ok((file, meta)) if meta.is_file() => (file, meta),
+        Ok(_) => {
+            tracing::warn!(target: "http", "a worker sends {}, which is no file", path.display());
+            return plain(StatusCode::NOT_FOUND, "");
+        }
+        Err(error) => {
+            tracing::warn!(target: "http", "a worker sends {}: {error}", path.display());
+            return plain(StatusCode::NOT_FOUND, "");
+        }
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut response = if head.status == StatusCode::OK {
+        files::respond(request, file, &meta, &name, files::Methods::Any)
+    } else {
+        files::whole(file, &meta, &name, head.status)
+    };
+    let typed = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() != UNTYPED);
+    for (name, value) in head.headers.iter().filter(|(name, _)| {
+        // The server knows these; of a part another length.
+        **name != CONTENT_LENGTH && (**name != CONTENT_TYPE || typed)
+    }) {
+        match response.headers().contains_key(name) {
+            true if *name == CONTENT_TYPE || *name == ETAG || *name == LAST_MODIFIED => {
+                response.headers_mut().insert(name, value.clone());
+            }
+            true if *name == CONTENT_RANGE || *name == ACCEPT_RANGES => {}
+            _ => {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
+    }
+    response
 }

@@ -67,7 +67,9 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
         None => (String::new(), Vec::new()),
         Some(resolver) => match resolver.resolve(target(&parts)) {
             Target::Script { script, path_info } => (script, path_info),
-            Target::Static { file, meta, name } => return Ok(files::respond(&parts, file, &meta, &name)),
+            Target::Static { file, meta, name } => {
+                return Ok(files::respond(&parts, file, &meta, &name, files::Methods::Read));
+            }
             Target::Redirect(to) => return Ok(respond::moved(&to)),
             Target::NotFound => return Err(Refusal::Status(StatusCode::NOT_FOUND, "")),
             Target::Malformed => {
@@ -79,7 +81,7 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
     if let Some((uploads, boundary)) = form(&parts, client) {
         let form = receive(&mut body, uploads, &boundary, config, &mut size).await?;
         let (context, room) = encode(&parts, client, script.as_bytes(), &path_info, Some(size))?;
-        return submit_form(client, context, room, form).await;
+        return submit_form(client, &parts, context, room, form).await;
     }
     let (context, room) = encode(&parts, client, script.as_bytes(), &path_info, None)?;
     let inline = if body.is_end_stream() {
@@ -96,7 +98,7 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
         let pump = Pump { sender: exchange.body_sender(), size, client: Arc::clone(client) };
         tokio::spawn(pump.run(first, body));
     }
-    Ok(respond::wait(exchange, client).await)
+    Ok(respond::wait(exchange, client, &parts).await)
 }
 
 /// What RFC 9112 wants refused, and what the config does.
@@ -212,6 +214,7 @@ async fn receive(
 
 async fn submit_form(
     client: &Arc<Client>,
+    parts: &http::request::Parts,
     context: Vec<u8>,
     room: usize,
     form: Received,
@@ -233,7 +236,7 @@ async fn submit_form(
             }
         });
     }
-    Ok(respond::wait(exchange, client).await)
+    Ok(respond::wait(exchange, client, parts).await)
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
