@@ -3,12 +3,13 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "ext/src/zend/shim.c",
     "ext/src/zend/web.c",
     "ext/src/zend/form.c",
     "ext/src/zend/events.c",
     "ext/src/zend/functions.c",
+    "ext/src/zend/interrupt.c",
 ];
 
 fn main() {

@@ -604,6 +604,12 @@ namespace RoadRunner {
      * The worker's channel to the server is broken; the worker is about to be replaced.
      */
     class ChannelException extends Exception {}
+
+    /**
+     * The request has run for `exec_ttl`, or the script for `max_execution_time`: thrown wherever the script is, so that
+     * `finally` runs. A script that goes on after it is ended with its worker.
+     */
+    class TimeoutError extends \Error {}
 }
 
 namespace {

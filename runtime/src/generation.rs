@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use rr_channel::AnyChannel;
 use rr_channel::shm::ShmChannel;
 use rr_os::process::Exit;
-use rr_pool::{BoxFuture, Ended, Pool, Process, Shard, Spawn, Spawned};
+use rr_pool::{BoxFuture, Ended, Interrupt, Pool, Process, Shard, Spawn, Spawned};
 use rr_process::worker::Descriptors;
 use rr_process::{Assignment, Start};
 use std::io;
@@ -48,6 +48,14 @@ impl Process for WorkerProcess {
     fn kill(&self) {
         // An error means that it has ended.
         let _ = rr_os::process::kill(&self.pidfd, 9);
+    }
+
+    fn interrupt(&self, sequence: u32, why: Interrupt) {
+        let why = match why {
+            Interrupt::Cancelled => rr_process::worker::CANCELLED,
+            Interrupt::Timeout => rr_process::worker::TIMEOUT,
+        };
+        let _ = rr_os::process::notice(&self.pidfd, u64::from(sequence) << 8 | why);
     }
 }
 

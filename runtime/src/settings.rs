@@ -37,6 +37,7 @@ pub(crate) fn limits(pool: &Pool) -> Limits {
         ttl: supervisor.ttl,
         idle_ttl: supervisor.idle_ttl,
         exec_ttl: supervisor.exec_ttl,
+        exec_grace: supervisor.exec_grace,
         dynamic: pool.dynamic_allocator.as_ref().map(|dynamic| Dynamic {
             max_workers: dynamic.max_workers,
             spawn_rate: dynamic.spawn_rate,

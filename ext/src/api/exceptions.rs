@@ -58,7 +58,13 @@ pub(crate) fn stub() -> String {
         format!("    /**\n     * {documentation}\n     */\n    class {short} extends {parent} {{}}\n")
     };
     let classes: Vec<String> = CLASSES.iter().enumerate().map(class).collect();
-    format!("\nnamespace RoadRunner {{\n{}}}\n", classes.join("\n"))
+    let timeout = "
+    /**
+     * The request has run for `exec_ttl`, or the script for `max_execution_time`: thrown wherever the script is, so that
+     * `finally` runs. A script that goes on after it is ended with its worker.
+     */
+    class TimeoutError extends \\Error {}\n";
+    format!("\nnamespace RoadRunner {{\n{}{timeout}}}\n", classes.join("\n"))
 }
 
 /// An exception to throw.

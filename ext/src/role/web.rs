@@ -246,7 +246,7 @@ fn settle(outcome: Outcome, classic: bool) -> bool {
         Outcome::Threw => {
             let text = zend::exception_text().unwrap_or_default();
             if !web::headers_sent() {
-                web::status(500);
+                web::status(if web::was_ttl() { 504 } else { 500 });
             }
             // An exception handler of the app may make the response itself.
             let sound = zend::report_exception();
@@ -256,7 +256,7 @@ fn settle(outcome: Outcome, classic: bool) -> bool {
         Outcome::Bailed => {
             let text = zend::last_error().unwrap_or_else(|| "a fatal error".to_owned());
             if !web::headers_sent() {
-                web::status(500);
+                web::status(if web::was_ttl() { 504 } else { 500 });
             }
             failed(&text);
             classic
@@ -427,7 +427,8 @@ pub(crate) fn finish(end: End) {
                 if text.is_some() && state.body.is_empty() && status >= 500 {
                     state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
                     state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
-                    state.body.extend_from_slice(b"Internal Server Error\n");
+                    let text = if status == 504 { "Gateway Timeout\n" } else { "Internal Server Error\n" };
+                    state.body.extend_from_slice(text.as_bytes());
                 }
                 state.send(end);
                 None

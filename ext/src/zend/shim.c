@@ -23,6 +23,11 @@
 extern void rr_on_output(const char *bytes, size_t length);
 extern void rr_on_log(const char *message, int severity);
 
+/* In interrupt.c. */
+extern void rr_interrupt_listen(void);
+extern void rr_interrupt_limit(void);
+extern void rr_interrupt_forget(void);
+
 /* In form.c and events.c. */
 extern void rr_form_forget(void);
 extern zend_string *rr_event_text(zval *event);
@@ -143,6 +148,7 @@ void rr_become_worker(bool idle)
 	BG(mt_rand_is_seeded) = 0;
 	LCG(seeded) = 0;
 #endif
+	rr_interrupt_listen();
 	if (idle) {
 		return;
 	}
@@ -155,6 +161,7 @@ void rr_become_worker(bool idle)
 	PG(connection_status) = PHP_CONNECTION_NORMAL;
 	/* No time limit, but PHP's handler for the signal of one, for set_time_limit(). */
 	zend_set_timeout(0, 1);
+	rr_interrupt_limit();
 	/* Errors go to the log, never into a response. */
 	set_ini("display_errors", sizeof("display_errors") - 1, "0");
 	set_ini("log_errors", sizeof("log_errors") - 1, "1");
@@ -400,6 +407,7 @@ bool rr_end_request(bool broken)
 		rr_clear_oom();
 	}
 	rr_form_forget();
+	rr_interrupt_forget();
 	if (EG(timeout_seconds)) {
 		/* set_time_limit() was for this request. */
 		set_ini("max_execution_time", sizeof("max_execution_time") - 1, "0");

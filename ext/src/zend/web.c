@@ -34,6 +34,10 @@ extern void rr_on_log(const char *message, int severity);
 /* In form.c. */
 extern void rr_form_install(void);
 
+/* In interrupt.c. */
+extern void rr_interrupt_limit(void);
+extern void rr_interrupt_forget(void);
+
 /* In shim.c. */
 extern int rr_settle(void);
 extern bool rr_had_oom(void);
@@ -362,6 +366,7 @@ void rr_web_settle_in(bool living, bool forget)
 	EG(current_execute_data) = NULL;
 	/* PHP's handler for the signal of a time limit; each request sets its own. */
 	zend_set_timeout(0, 1);
+	rr_interrupt_limit();
 	/* What the boot has set is what every request finds. */
 	if (EG(modified_ini_directives)) {
 		zend_ini_entry *entry;
@@ -440,6 +445,7 @@ static void web_superglobals(void)
 bool rr_web_begin(const rr_web_request *request)
 {
 	volatile bool sound = true;
+	rr_interrupt_forget();
 	web_request_info(request);
 	if (!baseline.living) {
 		/* Before $_SERVER is made. */

@@ -29,6 +29,8 @@ pub(crate) struct RawPart {
 }
 
 unsafe extern "C" {
+    safe fn rr_interrupt_class();
+    safe fn rr_interrupt_was_ttl() -> bool;
     safe fn rr_worker_functions();
     safe fn rr_web_name(frankenphp: bool);
     safe fn rr_web_ini_path() -> *const c_char;
@@ -79,6 +81,16 @@ pub(crate) struct Texts<'a> {
     /// Bytes of `path` that are the document root.
     pub(crate) root: usize,
     pub(crate) protocol: i32,
+}
+
+/// Declares `RoadRunner\TimeoutError`. Module start-up only.
+pub(crate) fn timeout_class() {
+    rr_interrupt_class();
+}
+
+/// Whether `exec_ttl` has ended the running request.
+pub(crate) fn was_ttl() -> bool {
+    rr_interrupt_was_ttl()
 }
 
 /// Adds the functions of workers. Module start-up only.
@@ -377,5 +389,14 @@ pub(crate) unsafe extern "C" fn rr_web_hint(headers: *const Zval) -> bool {
         // SAFETY: the argument of the PHP function, alive until that returns.
         let headers = unsafe { &*headers };
         headers.array().is_some_and(crate::role::web::early_hints)
+    })
+}
+
+/// The number of the running unit; 0 without one.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_current_unit() -> u32 {
+    caught(0, || {
+        let open = |session: &mut rr_worker::Session| if session.is_open() { session.unit() } else { 0 };
+        crate::role::session::try_with(open).unwrap_or(0)
     })
 }

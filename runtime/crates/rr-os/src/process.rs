@@ -109,6 +109,43 @@ pub fn kill(pidfd: &impl AsFd, signal: i32) -> io::Result<()> {
     Ok(rustix::process::pidfd_send_signal(pidfd, signal)?)
 }
 
+/// Sends SIGURG, which nobody minds who has not asked for it, with a number (`si_value`) to the process behind `pidfd`.
+/// It ends what that process waits for.
+///
+/// # Errors
+/// The process has ended, or belongs to somebody else.
+pub fn notice(pidfd: &impl AsFd, number: u64) -> io::Result<()> {
+    /// The kernel's `siginfo_t` of a queued signal, 128 bytes.
+    #[repr(C)]
+    struct Queued {
+        signo: i32,
+        errno: i32,
+        code: i32,
+        _pad: i32,
+        pid: u32,
+        uid: u32,
+        value: u64,
+        _rest: [u8; 96],
+    }
+    const _: () = assert!(size_of::<Queued>() == size_of::<libc::siginfo_t>());
+    let info = Queued {
+        signo: libc::SIGURG,
+        errno: 0,
+        code: libc::SI_QUEUE,
+        _pad: 0,
+        pid: id(),
+        uid: rustix::process::getuid().as_raw(),
+        value: number,
+        _rest: [0; 96],
+    };
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&pidfd.as_fd());
+    // SAFETY: `info` is a siginfo_t of a queued signal and valid for the call (O1).
+    match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, libc::SIGURG, &raw const info, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Reaps the child behind `pidfd` if it has ended; `None` while it runs.
 ///
 /// # Errors

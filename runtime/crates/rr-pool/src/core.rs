@@ -30,6 +30,8 @@ pub(crate) struct Held {
     pub finished: bool,
     /// Its reply has begun and goes on.
     pub streaming: bool,
+    /// It has run for `exec_ttl` and was told so.
+    pub interrupted: Option<Instant>,
 }
 
 #[derive(Debug)]

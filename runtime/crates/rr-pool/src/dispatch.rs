@@ -2,7 +2,7 @@
 
 use crate::core::{Core, Held, Worker};
 use crate::unit::{Place, Unit};
-use crate::{ExecError, State};
+use crate::{ExecError, Interrupt, State};
 use rr_channel::{Channel, Lane};
 use rr_wire::{Bits, Flags, Header};
 use std::sync::Arc;
@@ -91,6 +91,7 @@ impl Core {
             cancelled: None,
             finished: false,
             streaming: false,
+            interrupted: None,
         });
         let (id, more, behind) = (worker.id, worker.has_room(prefetch), worker.held.len() > 1);
         if !std::mem::replace(&mut worker.dirty, true) {
@@ -208,6 +209,8 @@ impl Core {
         } else {
             worker.held[index].cancelled = Some(now);
             worker.channel.cancel(sequence);
+            // What it waits for, nobody waits for any more.
+            worker.process.interrupt(sequence, Interrupt::Cancelled);
         }
     }
 }

@@ -24,7 +24,7 @@ pub use error::{ExecError, Fault};
 pub use limits::{Dynamic, Limits};
 pub use pool::Pool;
 pub use shard::{Readable, Shard};
-pub use spawn::{BoxFuture, Ended, Process, Spawn, Spawned, StartError, WorkerInfo};
+pub use spawn::{BoxFuture, Ended, Interrupt, Process, Spawn, Spawned, StartError, WorkerInfo};
 pub use state::{State, StateCell};
 pub use unit::{BodySender, Exchange, ReplyFrame, Request, SendError};
 

@@ -38,8 +38,10 @@ pub struct Limits {
     pub ttl: Duration,
     /// Idle time after which a worker that has worked is replaced.
     pub idle_ttl: Duration,
-    /// How long a unit may run before its worker is killed.
+    /// How long a unit may run before it is interrupted and its worker is killed.
     pub exec_ttl: Duration,
+    /// How long a unit that was interrupted may take to end. Zero: it is not interrupted.
+    pub exec_grace: Duration,
     /// Growth.
     pub dynamic: Option<Dynamic>,
     /// Units a fast worker holds beyond the one it runs.
@@ -61,6 +63,7 @@ impl Default for Limits {
             ttl: Duration::ZERO,
             idle_ttl: Duration::ZERO,
             exec_ttl: Duration::ZERO,
+            exec_grace: Duration::ZERO,
             dynamic: None,
             prefetch: 1,
         }

@@ -111,6 +111,7 @@ impl Core {
     }
 
     fn take_frame(&mut self, slot: usize, frame: Frame, now: Instant, seen: &mut Seen) -> Result<(), String> {
+        let ttl = self.limits.exec_ttl;
         let Some(worker) = self.worker(slot) else { return Ok(()) };
         let flags = frame.header.flags;
         if flags.has(Flags::CONTROL) {
@@ -151,7 +152,11 @@ impl Core {
         let done = more && frame.header.bits.has(Bits::STOP);
         if front.cancelled.is_none() && !front.finished {
             if flags.has(Flags::ERROR) {
-                front.unit.fail(ExecError::Soft(String::from_utf8_lossy(&frame.payload).into_owned()));
+                front.unit.fail(match front.interrupted {
+                    // What came of it is what was to come of it.
+                    Some(_) => ExecError::ExecTtl(ttl),
+                    None => ExecError::Soft(String::from_utf8_lossy(&frame.payload).into_owned()),
+                });
             } else {
                 let mut payload = Bytes::from(frame.payload);
                 let head = payload.split_to(context);

@@ -14,6 +14,18 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait Process: Send + Sync + std::fmt::Debug {
     /// Ends it at once.
     fn kill(&self);
+
+    /// Has it look up from the unit it knows by `sequence`; one that runs another does not care.
+    fn interrupt(&self, sequence: u32, why: Interrupt);
+}
+
+/// Why a worker shall look up from what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The client has gone away.
+    Cancelled,
+    /// `exec_ttl` is over.
+    Timeout,
 }
 
 /// How a worker ended.

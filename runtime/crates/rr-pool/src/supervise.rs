@@ -2,7 +2,7 @@
 
 use crate::core::{Core, Held, Worker};
 use crate::unit::Place;
-use crate::{ExecError, State};
+use crate::{ExecError, Interrupt, State};
 use std::time::{Duration, Instant};
 
 /// How often to look while something runs; the hard kill of `exec_ttl` comes at most this late.
@@ -14,6 +14,7 @@ const STOP: Duration = Duration::from_secs(10);
 
 enum Due {
     Condemn(ExecError),
+    Interrupt,
     Rescue,
     Stop,
     Kill,
@@ -27,6 +28,7 @@ impl Core {
             match due {
                 None => {}
                 Some(Due::Condemn(error)) => self.condemn(slot, &error, now),
+                Some(Due::Interrupt) => self.interrupt(slot, now),
                 Some(Due::Rescue) => self.rescue(slot, now),
                 Some(Due::Stop) => {
                     if let Some(worker) = self.worker(slot) {
@@ -57,8 +59,18 @@ impl Core {
         // A client that reads or sends slowly has limits of its own.
         let waits = |front: &Held| front.body_open || front.unit.state.lock().paused;
         let runs = front.is_some_and(|front| !waits(front)) && worker.state.get() != State::Dead;
-        if runs && over(limits.exec_ttl, worker.front_since) {
-            return Some(Due::Condemn(ExecError::ExecTtl(limits.exec_ttl)));
+        match front.and_then(|front| front.interrupted) {
+            Some(then) if runs && since(then) > limits.exec_grace => {
+                return Some(Due::Condemn(ExecError::ExecTtl(limits.exec_ttl)));
+            }
+            Some(_) => {}
+            None if runs && over(limits.exec_ttl, worker.front_since) => {
+                return Some(match limits.exec_grace.is_zero() {
+                    true => Due::Condemn(ExecError::ExecTtl(limits.exec_ttl)),
+                    false => Due::Interrupt,
+                });
+            }
+            None => {}
         }
         if let Some(cancelled) = front.filter(|front| front.streaming).and_then(|front| front.cancelled)
             && over(limits.stream_timeout, cancelled)
@@ -94,6 +106,18 @@ impl Core {
             }
             _ => None,
         }
+    }
+
+    /// Tells the worker that its unit has run for too long, so that PHP can end it in order.
+    fn interrupt(&mut self, slot: usize, now: Instant) {
+        self.take_back(slot, 1);
+        if let Some(worker) = self.worker(slot)
+            && let Some(front) = worker.held.front_mut()
+        {
+            front.interrupted = Some(now);
+            worker.process.interrupt(front.sequence, Interrupt::Timeout);
+        }
+        self.spread(now);
     }
 
     /// Gives units that wait behind a slow one to idle workers.

@@ -4,6 +4,11 @@ use crate::message::Start;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// What a notice tells a worker, in the lowest 8 bits of its number; the unit's sequence is above them.
+pub const CANCELLED: u64 = 1;
+/// See [`CANCELLED`].
+pub const TIMEOUT: u64 = 2;
+
 /// A worker's descriptors, in the order in which they travel.
 #[derive(Debug)]
 pub struct Descriptors {

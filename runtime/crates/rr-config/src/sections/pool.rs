@@ -68,8 +68,11 @@ section! {
         ttl: Duration = Duration::ZERO => Time::ANY;
         /// How long a worker that was used once may be idle; 0 is no limit.
         idle_ttl: Duration = Duration::ZERO => Time::ANY;
-        /// How long one request may take before its worker is killed; 0 is no limit.
+        /// How long one request may take before it is ended; 0 is no limit.
         exec_ttl: Duration = Duration::ZERO => Time::ANY;
+        /// Ours: at `exec_ttl` the script gets a `RoadRunner\TimeoutError`, so that it ends in order and its worker lives;
+        /// one that still runs after this is killed with its worker. 0: it is killed at once, as in RoadRunner.
+        exec_grace: Duration = Duration::from_secs(1) => Time::ANY;
         /// Resident memory in MB at which a worker is replaced; 0 is no limit.
         max_worker_memory: u64 = 0 => Number::ANY;
     }

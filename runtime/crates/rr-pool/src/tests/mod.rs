@@ -11,7 +11,7 @@ mod simulation;
 mod supervise;
 
 use crate::unit::{Exchange, ReplyFrame, Request};
-use crate::{Answer, BoxFuture, Caller, Calls, Ended, Process, Spawn, Spawned};
+use crate::{Answer, BoxFuture, Caller, Calls, Ended, Interrupt, Process, Spawn, Spawned};
 use crate::{ExecError, Limits, Pool, Readable, Shard, State, WorkerInfo};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -54,6 +54,7 @@ struct Hand {
     end: MemWorker,
     pool: Weak<Pool>,
     killed: AtomicBool,
+    interrupts: Mutex<Vec<(u32, Interrupt)>>,
     stopped: AtomicBool,
     exit: Mutex<Option<oneshot::Sender<Ended>>>,
 }
@@ -201,6 +202,10 @@ impl Process for Body {
         self.0.killed.store(true, Ordering::Relaxed);
         self.0.exit("signal 9 (SIGKILL)");
     }
+
+    fn interrupt(&self, sequence: u32, why: Interrupt) {
+        self.0.interrupts.lock().push((sequence, why));
+    }
 }
 
 /// Everything that all generations of workers share.
@@ -240,6 +245,7 @@ impl Spawn for Maker {
             end,
             pool: self.crew.pool.get().cloned().expect("a pool"),
             killed: AtomicBool::new(false),
+            interrupts: Mutex::default(),
             stopped: AtomicBool::new(false),
             exit: Mutex::new(Some(sender)),
         });

@@ -82,6 +82,32 @@ async fn pool_05_exec_ttl_kills_the_worker_and_fails_only_its_unit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_unit_is_interrupted_first_and_killed_if_it_goes_on() {
+    let limits = Limits { exec_ttl: 10 * SECOND, exec_grace: 2 * SECOND, ..Limits::default() };
+    let world = World::started(limits).await;
+    // Ends in time: the worker lives.
+    let mut exchange = world.submit("unit");
+    let hand = world.hand(1);
+    let work = hand.started();
+    world.tick(11 * SECOND);
+    assert_eq!(*hand.interrupts.lock(), [(work.sequence, Interrupt::Timeout)]);
+    hand.fail(work.sequence, "a TimeoutError");
+    assert_eq!(answered(&mut exchange), Err(ExecError::ExecTtl(10 * SECOND)));
+    assert_eq!(world.ids(State::Ready), [1]);
+    // Goes on.
+    let mut exchange = world.submit("unit");
+    hand.started();
+    let now = Instant::now() + 30 * SECOND;
+    world.pool.tick(now);
+    assert_eq!((hand.interrupts.lock().len(), hand.killed.load(Ordering::Relaxed)), (2, false));
+    world.pool.tick(now + 1 * SECOND);
+    assert!(!hand.killed.load(Ordering::Relaxed));
+    world.pool.tick(now + 3 * SECOND);
+    assert!(hand.killed.load(Ordering::Relaxed));
+    assert_eq!(answered(&mut exchange), Err(ExecError::ExecTtl(10 * SECOND)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn pool_05_exec_ttl_spares_the_unit_behind() {
     let world = World::started(Limits { exec_ttl: 10 * SECOND, ..Limits::default() }).await;
     let hand = world.hand(1);
