@@ -93,3 +93,24 @@ fn exit_before_the_first_piece_is_an_empty_response() {
     }
     server.stop();
 }
+
+/// A server of one script in this mode.
+fn web(mode: &str, index: &str) -> Options {
+    let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'app' => ['ini' => ['html_errors' => '0']]]])
+         ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', getenv('MODE'))->run();";
+    let options = Options::source(source).env("MODE", mode).file("public/index.php", index).expect_errors();
+    if mode == "snapshot" { options.descriptors_may_grow() } else { options }
+}
+
+#[test]
+fn errors_are_shown_where_the_settings_say_so() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, "<?php echo 'a', $nothing, 'b';").ini("display_errors=1").start();
+        let text = server.text("/");
+        assert!(
+            text.starts_with("a\nWarning: Undefined variable $nothing") && text.ends_with('b'),
+            "{mode}: {text}"
+        );
+        server.stop();
+    }
+}
