@@ -114,3 +114,20 @@ fn errors_are_shown_where_the_settings_say_so() {
         server.stop();
     }
 }
+
+#[test]
+fn getenv_knows_the_request() {
+    let index = "<?php echo json_encode([getenv('REQUEST_METHOD'), getenv('QUERY_STRING'), getenv('HTTP_HOST'),
+        getenv('REMOTE_ADDR'), getenv('HTTP_X_LEFT'), getenv('HTTP_PROXY'), getenv('PHP_SELF'), getenv('OF_THE_SERVER'),
+        getenv('REQUEST_METHOD', true)]);";
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, index).env("OF_THE_SERVER", "yes").start();
+        let mut client = server.client();
+        client.try_request("GET", "/?a=1", "X-Left: 1\r\nProxy: evil\r\n", b"").expect("sent");
+        let text = client.read().text();
+        assert_eq!(text, r#"["GET","a=1","test","127.0.0.1","1",false,false,"yes",false]"#, "{mode}");
+        assert!(client.get("/").text().contains("\"127.0.0.1\",false,"), "{mode}: nothing is left");
+        drop(client);
+        server.stop();
+    }
+}

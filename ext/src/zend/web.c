@@ -171,6 +171,18 @@ static void web_variables(zval *array)
 	rr_web_variables(array);
 }
 
+/* getenv() of a variable of the request, as with CGI: those of $_SERVER that are no work of PHP's. */
+static char *web_getenv(const char *name, size_t length)
+{
+	if (!SG(server_context) || strncmp(name, "PHP_", 4) == 0) {
+		return NULL;
+	}
+	zend_is_auto_global(ZSTR_KNOWN(ZEND_STR_AUTOGLOBAL_SERVER));
+	zval *server = &PG(http_globals)[TRACK_VARS_SERVER];
+	zval *value = Z_TYPE_P(server) == IS_ARRAY ? zend_hash_str_find(Z_ARRVAL_P(server), name, length) : NULL;
+	return value && Z_TYPE_P(value) == IS_STRING ? Z_STRVAL_P(value) : NULL;
+}
+
 static void web_log(const char *message, int severity)
 {
 	rr_on_log(message, severity);
@@ -472,6 +484,7 @@ static void web_install(void)
 	sapi_module.read_cookies = web_read_cookies;
 	sapi_module.register_server_variables = web_variables;
 	sapi_module.log_message = web_log;
+	sapi_module.getenv = web_getenv;
 	sapi_module.activate = NULL;
 	sapi_module.deactivate = NULL;
 	sapi_module.phpinfo_as_text = 0;
