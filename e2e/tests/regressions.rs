@@ -131,3 +131,13 @@ fn getenv_knows_the_request() {
         server.stop();
     }
 }
+
+#[test]
+fn exit_255_is_no_error() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, "<?php echo 'done'; exit(255);").start();
+        let answer = server.get("/");
+        assert_eq!((answer.status, answer.text()), (200, "done".to_owned()), "{mode}");
+        server.stop();
+    }
+}

@@ -754,7 +754,9 @@ int rr_web_execute(const char *path)
 		outcome = RR_BAILED;
 	} zend_end_try();
 	zend_destroy_file_handle(&file);
-	if (EG(exit_status) == 255) {
+	/* exit(255) is no error. */
+	if (EG(exit_status) == 255 && PG(last_error_message)
+		&& (PG(last_error_type) & (E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR))) {
 		outcome = RR_BAILED;
 	}
 	return outcome;
