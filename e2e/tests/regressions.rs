@@ -141,3 +141,15 @@ fn exit_255_is_no_error() {
         server.stop();
     }
 }
+
+#[test]
+fn the_status_of_an_error_that_a_script_has_set_stays() {
+    let index = "<?php http_response_code((int) $_GET['code']); throw new Exception('thrown');";
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, index).start();
+        for (code, status) in [(404, 404), (503, 503), (200, 500), (302, 500)] {
+            assert_eq!(server.get(&format!("/?code={code}")).status, status, "{mode} {code}");
+        }
+        server.stop();
+    }
+}

@@ -769,7 +769,8 @@ bool rr_web_headers_sent(void)
 
 void rr_web_status(int status)
 {
-	if (!SG(headers_sent)) {
+	/* As PHP: an error that the script has named stays. */
+	if (!SG(headers_sent) && SG(sapi_headers).http_response_code < 400) {
 		SG(sapi_headers).http_response_code = status;
 	}
 }
