@@ -153,3 +153,12 @@ fn the_status_of_an_error_that_a_script_has_set_stays() {
         server.stop();
     }
 }
+
+#[test]
+fn max_input_time_is_that_of_the_settings() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, "<?php echo ini_get('max_input_time');").ini("max_input_time=44").start();
+        assert_eq!(server.text("/"), "44", "{mode}");
+        server.stop();
+    }
+}
