@@ -173,7 +173,11 @@ fn lines_apart(here: &str, there: &str) -> String {
         left.pop();
         right.pop();
     }
-    let cut = |line: &str| line.chars().take(300).collect::<String>();
+    // Of long lines, what begins shortly before the first difference.
+    let first = left.first().zip(right.first()).map_or(0, |(left, right)| {
+        left.chars().zip(right.chars()).take_while(|(left, right)| left == right).count()
+    });
+    let cut = |line: &str| line.chars().skip(first.saturating_sub(80)).take(300).collect::<String>();
     for line in left.iter().take(5) {
         let _ = writeln!(text, "body here:  {}", cut(line));
     }
