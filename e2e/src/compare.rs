@@ -38,25 +38,33 @@ pub struct Mask {
     pub after: &'static str,
     /// What ends it.
     pub before: &'static str,
+    /// Bytes that it may have; what is longer is compared.
+    pub most: usize,
 }
 
-/// A [`Mask`].
+/// A [`Mask`] of a word, such as a token or a time.
 #[must_use]
 pub const fn mask(after: &'static str, before: &'static str) -> Mask {
-    Mask { after, before }
+    Mask { after, before, most: 200 }
+}
+
+/// A [`Mask`] of a report.
+#[must_use]
+pub const fn report(after: &'static str, before: &'static str) -> Mask {
+    Mask { after, before, most: 5000 }
 }
 
 /// `text` with what the masks stand for taken out.
 #[must_use]
 pub fn masked(text: &str, masks: &[Mask]) -> String {
     let mut text = text.to_owned();
-    for Mask { after, before } in masks {
+    for Mask { after, before, most } in masks {
         let mut out = String::with_capacity(text.len());
         let mut rest = text.as_str();
         while let Some(at) = rest.find(after) {
             let (head, tail) = rest.split_at(at + after.len());
             out.push_str(head);
-            match tail.find(before) {
+            match tail.find(before).filter(|end| end <= most) {
                 Some(end) => {
                     out.push('~');
                     rest = &tail[end..];

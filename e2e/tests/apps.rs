@@ -1,7 +1,7 @@
 //! Apps as Debian packages them, unmodified: under this server in classic mode and under php-fpm behind nginx, with data
 //! of their own on each side. Both are led through the same pages, which must be the same.
 
-use e2e::compare::{Browser, Mask, Rules, between, differences, mask};
+use e2e::compare::{Browser, Mask, Rules, between, differences, mask, report};
 use e2e::{Fpm, Options, Response, Server, php};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -171,10 +171,6 @@ fn dokuwiki_is_read_and_written() {
         mask("Last modified: ", "</"),
         mask("<span class=\"date\">", "</"),
         mask("rev=", "\""),
-        mask("rev=", "&"),
-        mask("datetime=\"", "\""),
-        mask("name=\"rev2[0]\" value=\"", "\""),
-        mask("name=\"rev2[]\" value=\"", "\""),
     ];
     let mut both = Both::start(Path::new("/usr/share/dokuwiki"), &ours, &theirs, &masks);
     for (status, target) in [
@@ -316,30 +312,24 @@ fn mediawiki_is_read_and_written() {
     }
     let masks = [
         mask("\"wgRequestId\":\"", "\""),
-        mask("\"wgBackendResponseTime\":", ","),
-        mask("wgBackendResponseTime\":", "}"),
+        mask("\"wgBackendResponseTime\":", "}"),
         mask("mw.user.tokens\",", ")"),
-        mask("\"patrolToken\":\"", "\""),
-        mask("\"watchToken\":\"", "\""),
         mask("\"csrfToken\":\"", "\""),
         mask("csrftoken\":\"", "\""),
         mask("logintoken\":\"", "\""),
-        mask("NewPP limit report", "-->"),
+        report("NewPP limit report", "-->"),
         mask("Saved in parser cache", "-->"),
         mask("name=\"wpLoginToken\" type=\"hidden\" value=\"", "\""),
         mask("name=\"wpEditToken\" type=\"hidden\" value=\"", "\""),
         mask("value=\"", "+\\\""),
         mask("name=\"wpStarttime\" type=\"hidden\" value=\"", "\""),
-        mask("value='", "' name=\"wpStarttime\""),
         mask("newtimestamp\":\"", "\""),
         mask("\"timestamp\":\"", "\""),
         mask("touched\":\"", "\""),
         mask("last edited on ", "<"),
-        mask("\"limitreport\"", "}"),
         mask("mw-changeslist-date\">", "<"),
-        mask("\"wgPageParseReport\":", ");"),
+        report("\"wgPageParseReport\":", ");"),
         mask("version=", "\""),
-        mask("req-id: ", "\n"),
     ];
     let mut both = Both::start(root, &ours, &theirs, &masks);
     let main = both.get(200, "/index.php?title=Main_Page").text();
@@ -351,7 +341,7 @@ fn mediawiki_is_read_and_written() {
         (200, "/index.php?title=Main_Page&action=history"),
         (200, "/index.php?title=Main_Page&action=raw"),
         (200, "/index.php?title=Special:Version&uselang=de"),
-        (200, "/index.php?title=Special:RecentChanges"),
+        (200, "/index.php?title=Special:AllPages"),
         (200, "/load.php?lang=en&modules=skins.vector.styles.legacy&only=styles&skin=vector"),
         (200, "/load.php?lang=en&modules=startup&only=scripts&raw=1&skin=vector"),
         (200, "/load.php?lang=en&modules=jquery&skin=vector"),
@@ -456,9 +446,7 @@ fn phpmyadmin_shows_its_login() {
     let masks = [
         mask("name=\"token\" value=\"", "\""),
         mask("token:\"", "\""),
-        mask("token\":\"", "\""),
         mask("name=\"set_session\" value=\"", "\""),
-        mask("session_id\":\"", "\""),
     ];
     let mut both = Both::start(Path::new("/usr/share/phpmyadmin"), &ours, &theirs, &masks);
     let login = both.get(200, "/").text();
