@@ -314,6 +314,8 @@ fn mediawiki_is_read_and_written() {
         mask("\"wgRequestId\":\"", "\""),
         mask("\"wgBackendResponseTime\":", "}"),
         mask("mw.user.tokens\",", ")"),
+        mask("\"patrolToken\":\"", "\""),
+        mask("\"watchToken\":\"", "\""),
         mask("\"csrfToken\":\"", "\""),
         mask("csrftoken\":\"", "\""),
         mask("logintoken\":\"", "\""),
@@ -329,6 +331,7 @@ fn mediawiki_is_read_and_written() {
         mask("last edited on ", "<"),
         mask("mw-changeslist-date\">", "<"),
         report("\"wgPageParseReport\":", ");"),
+        mask("time usage</th><td>", " seconds"),
         mask("version=", "\""),
     ];
     let mut both = Both::start(root, &ours, &theirs, &masks);
