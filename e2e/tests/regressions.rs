@@ -162,3 +162,14 @@ fn max_input_time_is_that_of_the_settings() {
         server.stop();
     }
 }
+
+#[test]
+fn arguments_of_the_server_are_not_those_of_a_request() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let index = "<?php echo json_encode([$_SERVER['argv'] ?? null, $_SERVER['argc'] ?? null]);";
+        let server = web(mode, index).ini("register_argc_argv=1").arg("of-the-server").start();
+        assert_eq!(server.text("/?a+b"), "[[\"a\",\"b\"],2]", "{mode}");
+        assert_eq!(server.text("/"), "[[],0]", "{mode}");
+        server.stop();
+    }
+}

@@ -643,6 +643,9 @@ static void web_request_info(const rr_web_request *request)
 	SG(request_info).path_translated = (char *) request->path;
 	SG(request_info).proto_num = request->protocol;
 	SG(request_info).no_headers = 0;
+	/* Those of the server's own script are no arguments of the request. */
+	SG(request_info).argc = 0;
+	SG(request_info).argv = NULL;
 	web_cookie = request->cookie;
 	web_root = request->root;
 	EG(exit_status) = 0;
