@@ -113,3 +113,26 @@ pub(crate) const FILES: &[Known] = &[
 pub(crate) const UPLOADS: &[Known] = &[];
 pub(crate) const UPLOADS_OFF: &[Known] = &[];
 pub(crate) const UPLOADS_LEFT: &[Known] = &[];
+
+const AROUND_FILES: &str =
+    "auto_prepend_file and auto_append_file are of classic mode: a living worker includes its file";
+
+pub(crate) const AROUND: &[Known] = &[
+    living("/", AROUND_FILES),
+    living("/headers.php", AROUND_FILES),
+    living("/output.php?do=exit", AROUND_FILES),
+    living("/output.php?do=exception", AROUND_FILES),
+    living("/output.php?do=shutdown", AROUND_FILES),
+];
+
+const STARTED: &str = "zlib starts its buffer at PHP's request start-up, which a living worker has had";
+
+pub(crate) const PACKED: &[Known] = &[
+    living("large", STARTED),
+    living("empty", STARTED),
+    living("flush", STARTED),
+    living("shutdown", STARTED),
+    living("exit", STARTED),
+];
+
+pub(crate) const HANDLED: &[Known] = &[];
