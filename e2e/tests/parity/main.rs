@@ -52,13 +52,8 @@ fn serve(mode: &str, settings: &[&str]) -> Server {
     for setting in settings {
         options = options.ini(setting);
     }
-    options = options.env("USER", "root").env("HOME", home()).expect_errors();
+    options = options.env("USER", "test").env("HOME", std::env::temp_dir()).expect_errors();
     if mode == "snapshot" { options.descriptors_may_grow().start() } else { options.start() }
-}
-
-/// What php-fpm gives its workers.
-fn home() -> &'static str {
-    concat!("/", "root")
 }
 
 /// Sends each case to both sides in all modes. What differs must be known, and what is known must differ.

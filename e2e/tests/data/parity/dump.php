@@ -1,6 +1,6 @@
-<?php // All that PHP knows of the request, one line per value. Only what is of the moment is taken out.
+<?php // All that PHP knows of the request, one line per value. Only what is of the moment or the machine is taken out.
 header('Content-Type: text/plain');
-$moment = ['REMOTE_PORT', 'REQUEST_TIME', 'REQUEST_TIME_FLOAT', 'SERVER_SOFTWARE', 'SERVER_PORT'];
+$moment = ['USER', 'HOME', 'REMOTE_PORT', 'REQUEST_TIME', 'REQUEST_TIME_FLOAT', 'SERVER_SOFTWARE', 'SERVER_PORT'];
 foreach (['_SERVER' => $_SERVER, '_GET' => $_GET, '_POST' => $_POST, '_COOKIE' => $_COOKIE, '_FILES' => $_FILES, '_REQUEST' => $_REQUEST] as $name => $array) {
     if ($name === '_SERVER') {
         ksort($array);
