@@ -173,3 +173,27 @@ fn arguments_of_the_server_are_not_those_of_a_request() {
         server.stop();
     }
 }
+
+#[test]
+fn an_upload_tells_the_session_of_its_progress() {
+    let index = "<?php session_start(); echo $_SESSION['upload_progress_up']['bytes_processed'] ?? 'none';";
+    let body = "--e\r\nContent-Disposition: form-data; name=\"PHP_SESSION_UPLOAD_PROGRESS\"\r\n\r\nup\r\n\
+                --e\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--e--\r\n";
+    let head =
+        "Cookie: PHPSESSID=0123456789abcdef0123456789\r\nContent-Type: multipart/form-data; boundary=e\r\n";
+    let sessions = tempfile::TempDir::with_prefix("rr-sessions-").expect("a temporary directory");
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, index)
+            .ini(&format!("session.save_path={}", sessions.path().display()))
+            .ini("session.upload_progress.enabled=1")
+            .ini("session.upload_progress.cleanup=0")
+            .ini("session.use_strict_mode=0")
+            .start();
+        for _ in 0..2 {
+            let mut client = server.client();
+            client.try_request("POST", "/", head, body.as_bytes()).expect("sent");
+            assert_eq!(client.read().text(), body.len().to_string(), "{mode}");
+        }
+        server.stop();
+    }
+}

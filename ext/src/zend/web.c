@@ -678,6 +678,8 @@ bool rr_web_begin(const rr_web_request *request)
 		PG(header_is_being_sent) = 0;
 		PG(connection_status) = PHP_CONNECTION_NORMAL;
 		PG(during_request_startup) = 1;
+		/* The session hears of an upload's progress only before the script can. */
+		PG(modules_activated) = 0;
 		php_output_activate();
 		sapi_activate();
 		php_handle_auth_data(request->authorization);
