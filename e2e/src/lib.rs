@@ -3,6 +3,8 @@
 //! its log and `/proc`.
 
 mod client;
+pub mod compare;
+mod fpm;
 mod load;
 mod logs;
 mod options;
@@ -10,6 +12,7 @@ mod proc;
 mod server;
 
 pub use client::{Client, Response};
+pub use fpm::{Fpm, program};
 pub use load::{Load, Tally};
 pub use logs::Logs;
 pub use options::Options;

@@ -93,3 +93,107 @@ fn exit_before_the_first_piece_is_an_empty_response() {
     }
     server.stop();
 }
+
+/// A server of one script in this mode.
+fn web(mode: &str, index: &str) -> Options {
+    let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'app' => ['ini' => ['html_errors' => '0']]]])
+         ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', getenv('MODE'))->run();";
+    let options = Options::source(source).env("MODE", mode).file("public/index.php", index).expect_errors();
+    if mode == "snapshot" { options.descriptors_may_grow() } else { options }
+}
+
+#[test]
+fn errors_are_shown_where_the_settings_say_so() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, "<?php echo 'a', $nothing, 'b';").ini("display_errors=1").start();
+        let text = server.text("/");
+        assert!(
+            text.starts_with("a\nWarning: Undefined variable $nothing") && text.ends_with('b'),
+            "{mode}: {text}"
+        );
+        server.stop();
+    }
+}
+
+#[test]
+fn getenv_knows_the_request() {
+    let index = "<?php echo json_encode([getenv('REQUEST_METHOD'), getenv('QUERY_STRING'), getenv('HTTP_HOST'),
+        getenv('REMOTE_ADDR'), getenv('HTTP_X_LEFT'), getenv('HTTP_PROXY'), getenv('PHP_SELF'), getenv('OF_THE_SERVER'),
+        getenv('REQUEST_METHOD', true)]);";
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, index).env("OF_THE_SERVER", "yes").start();
+        let mut client = server.client();
+        client.try_request("GET", "/?a=1", "X-Left: 1\r\nProxy: evil\r\n", b"").expect("sent");
+        let text = client.read().text();
+        assert_eq!(text, r#"["GET","a=1","test","127.0.0.1","1",false,false,"yes",false]"#, "{mode}");
+        assert!(client.get("/").text().contains("\"127.0.0.1\",false,"), "{mode}: nothing is left");
+        drop(client);
+        server.stop();
+    }
+}
+
+#[test]
+fn exit_255_is_no_error() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, "<?php echo 'done'; exit(255);").start();
+        let answer = server.get("/");
+        assert_eq!((answer.status, answer.text()), (200, "done".to_owned()), "{mode}");
+        server.stop();
+    }
+}
+
+#[test]
+fn the_status_of_an_error_that_a_script_has_set_stays() {
+    let index = "<?php http_response_code((int) $_GET['code']); throw new Exception('thrown');";
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, index).start();
+        for (code, status) in [(404, 404), (503, 503), (200, 500), (302, 500)] {
+            assert_eq!(server.get(&format!("/?code={code}")).status, status, "{mode} {code}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn max_input_time_is_that_of_the_settings() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, "<?php echo ini_get('max_input_time');").ini("max_input_time=44").start();
+        assert_eq!(server.text("/"), "44", "{mode}");
+        server.stop();
+    }
+}
+
+#[test]
+fn arguments_of_the_server_are_not_those_of_a_request() {
+    for mode in ["classic", "globals", "snapshot"] {
+        let index = "<?php echo json_encode([$_SERVER['argv'] ?? null, $_SERVER['argc'] ?? null]);";
+        let server = web(mode, index).ini("register_argc_argv=1").arg("of-the-server").start();
+        assert_eq!(server.text("/?a+b"), "[[\"a\",\"b\"],2]", "{mode}");
+        assert_eq!(server.text("/"), "[[],0]", "{mode}");
+        server.stop();
+    }
+}
+
+#[test]
+fn an_upload_tells_the_session_of_its_progress() {
+    let index = "<?php session_start(); echo $_SESSION['upload_progress_up']['bytes_processed'] ?? 'none';";
+    let body = "--e\r\nContent-Disposition: form-data; name=\"PHP_SESSION_UPLOAD_PROGRESS\"\r\n\r\nup\r\n\
+                --e\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--e--\r\n";
+    let head =
+        "Cookie: PHPSESSID=0123456789abcdef0123456789\r\nContent-Type: multipart/form-data; boundary=e\r\n";
+    let sessions = tempfile::TempDir::with_prefix("rr-sessions-").expect("a temporary directory");
+    for mode in ["classic", "globals", "snapshot"] {
+        let server = web(mode, index)
+            .ini(&format!("session.save_path={}", sessions.path().display()))
+            .ini("session.upload_progress.enabled=1")
+            .ini("session.upload_progress.cleanup=0")
+            .ini("session.use_strict_mode=0")
+            .start();
+        for _ in 0..2 {
+            let mut client = server.client();
+            client.try_request("POST", "/", head, body.as_bytes()).expect("sent");
+            assert_eq!(client.read().text(), body.len().to_string(), "{mode}");
+        }
+        server.stop();
+    }
+}

@@ -558,7 +558,7 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
     }
     server.set(b"REDIRECT_STATUS", b"200");
     server.set(b"DOCUMENT_ROOT", root);
-    server.set(b"DOCUMENT_URI", &[script, view.path_info()].concat());
+    server.set(b"DOCUMENT_URI", script);
     server.set(b"CONTENT_TYPE", content_type);
     match length {
         Some(length) => server.set(b"CONTENT_LENGTH", length.to_string().as_bytes()),

@@ -7,10 +7,11 @@ use rr_config::Mode;
 use std::path::PathBuf;
 
 /// Settings that the command line's PHP forces, with what a web server's PHP has without a php.ini.
-const FORCED: [(&str, &str); 5] = [
+const FORCED: [(&str, &str); 6] = [
     ("html_errors", "1"),
     ("implicit_flush", "0"),
     ("max_execution_time", "30"),
+    ("max_input_time", "-1"),
     ("output_buffering", "0"),
     ("register_argc_argv", "1"),
 ];

@@ -162,10 +162,12 @@ void rr_become_worker(bool idle)
 	/* No time limit, but PHP's handler for the signal of one, for set_time_limit(). */
 	zend_set_timeout(0, 1);
 	rr_interrupt_limit();
-	/* Errors go to the log, never into a response. */
-	set_ini("display_errors", sizeof("display_errors") - 1, "0");
-	set_ini("log_errors", sizeof("log_errors") - 1, "1");
-	set_ini("html_errors", sizeof("html_errors") - 1, "0");
+	/* Errors go to the log, never into a response. The web modes have settings of their own by now. */
+	if (strcmp(sapi_module.name, "fpm-fcgi") != 0) {
+		set_ini("display_errors", sizeof("display_errors") - 1, "0");
+		set_ini("log_errors", sizeof("log_errors") - 1, "1");
+		set_ini("html_errors", sizeof("html_errors") - 1, "0");
+	}
 	php_output_set_implicit_flush(0);
 	SG(global_request_time) = 0;
 #if PHP_VERSION_ID >= 80200

@@ -174,6 +174,18 @@ static void web_variables(zval *array)
 	rr_web_variables(array);
 }
 
+/* getenv() of a variable of the request, as with CGI: those of $_SERVER that are no work of PHP's. */
+static char *web_getenv(const char *name, size_t length)
+{
+	if (!SG(server_context) || strncmp(name, "PHP_", 4) == 0) {
+		return NULL;
+	}
+	zend_is_auto_global(ZSTR_KNOWN(ZEND_STR_AUTOGLOBAL_SERVER));
+	zval *server = &PG(http_globals)[TRACK_VARS_SERVER];
+	zval *value = Z_TYPE_P(server) == IS_ARRAY ? zend_hash_str_find(Z_ARRVAL_P(server), name, length) : NULL;
+	return value && Z_TYPE_P(value) == IS_STRING ? Z_STRVAL_P(value) : NULL;
+}
+
 static void web_log(const char *message, int severity)
 {
 	rr_on_log(message, severity);
@@ -267,6 +279,7 @@ static void web_install(void)
 	sapi_module.read_cookies = web_read_cookies;
 	sapi_module.register_server_variables = web_variables;
 	sapi_module.log_message = web_log;
+	sapi_module.getenv = web_getenv;
 	sapi_module.activate = NULL;
 	sapi_module.deactivate = NULL;
 	sapi_module.phpinfo_as_text = 0;
@@ -423,6 +436,9 @@ static void web_request_info(const rr_web_request *request)
 	SG(request_info).path_translated = (char *) request->path;
 	SG(request_info).proto_num = request->protocol;
 	SG(request_info).no_headers = 0;
+	/* Those of the server's own script are no arguments of the request. */
+	SG(request_info).argc = 0;
+	SG(request_info).argv = NULL;
 	web_cookie = request->cookie;
 	web_root = request->root;
 	EG(exit_status) = 0;
@@ -456,6 +472,8 @@ bool rr_web_begin(const rr_web_request *request)
 		PG(header_is_being_sent) = 0;
 		PG(connection_status) = PHP_CONNECTION_NORMAL;
 		PG(during_request_startup) = 1;
+		/* The session hears of an upload's progress only before the script can. */
+		PG(modules_activated) = 0;
 		php_output_activate();
 		sapi_activate();
 		php_handle_auth_data(request->authorization);
@@ -535,7 +553,9 @@ int rr_web_execute(const char *path)
 		outcome = RR_BAILED;
 	} zend_end_try();
 	zend_destroy_file_handle(&file);
-	if (EG(exit_status) == 255) {
+	/* exit(255) is no error. */
+	if (EG(exit_status) == 255 && PG(last_error_message)
+		&& (PG(last_error_type) & (E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR))) {
 		outcome = RR_BAILED;
 	}
 	return outcome;
@@ -548,7 +568,8 @@ bool rr_web_headers_sent(void)
 
 void rr_web_status(int status)
 {
-	if (!SG(headers_sent)) {
+	/* As PHP: an error that the script has named stays. */
+	if (!SG(headers_sent) && SG(sapi_headers).http_response_code < 400) {
 		SG(sapi_headers).http_response_code = status;
 	}
 }

@@ -1,0 +1,43 @@
+<?php // Output buffering, and how a script ends.
+switch ($_GET['do'] ?? '') {
+    case 'nested': ob_start(); echo 'a'; ob_start(); echo 'b'; ob_end_clean(); echo ob_get_clean(), 'c'; break;
+    case 'callback': ob_start(static fn (string $text, int $phase) => strtoupper($text) . "[$phase]"); echo 'loud'; break;
+    case 'chunks': ob_start(static fn (string $text) => "($text)", 4); echo 'ab'; echo 'cdef'; echo 'g'; break;
+    case 'shutdown': register_shutdown_function(static function () { header('X-Shut: 1'); http_response_code(202); echo ' shut'; register_shutdown_function(static function () { echo ' twice'; }); }); echo 'body'; break;
+    case 'shutdownbuffer': register_shutdown_function(static function () { ob_start(static fn ($text) => strrev($text)); echo 'abc'; }); echo 'body '; break;
+    case 'exit': echo 'before'; exit;
+    case 'exittext': exit('with text');
+    case 'exitcode': echo 'code'; exit(3);
+    case 'exit255': echo 'code'; exit(255);
+    case 'die': ob_start(); echo 'buffered '; die('dead');
+    case 'exitshutdown': register_shutdown_function(static function () { echo ' shut'; exit; }); echo 'body'; exit;
+    case 'exception': echo 'before '; throw new LogicException('thrown');
+    case 'exceptionheaders': header('X-Before: 1'); throw new LogicException('thrown');
+    case 'exception404': http_response_code(404); throw new LogicException('thrown');
+    case 'handler': set_exception_handler(static function (Throwable $error) { http_response_code(503); header('X-Handled: 1'); echo 'handled ', $error->getMessage(); }); throw new LogicException('it');
+    case 'handlerplain': set_exception_handler(static function () { echo 'handled'; }); throw new LogicException('it');
+    case 'shutdownexception': register_shutdown_function(static function () { throw new LogicException('late'); }); echo 'body'; break;
+    case 'undefined': echo 'before '; undefined_function();
+    case 'error': trigger_error('mine', E_USER_ERROR); echo 'not here'; break;
+    case 'warning': echo $nothing, 'after'; trigger_error('<b>mine</b>', E_USER_WARNING); break;
+    case 'parse': echo 'before '; include __DIR__ . '/broken.inc'; break;
+    case 'require': echo 'before '; require __DIR__ . '/missing.inc'; break;
+    case 'oom': echo 'before '; ini_set('memory_limit', '16M'); $text = str_repeat('x', PHP_INT_MAX >> 8); break;
+    case 'errorhandler': set_error_handler(static function (int $code, string $text) { echo "handled $text "; return true; }); echo $nothing; trigger_error('again'); break;
+    case 'lasterror': register_shutdown_function(static function () { $error = error_get_last(); echo ' last: ', strtok($error['message'] ?? 'none', "\n"); }); undefined_function();
+    case 'large': echo str_repeat('0123456789abcdef', 20000); break;
+    case 'flush': echo 'one '; ob_flush(); flush(); echo 'two'; break;
+    case 'finish': echo 'seen'; header('X-F: 1'); fastcgi_finish_request(); echo 'unseen'; break;
+    case 'generator': foreach ((static function () { yield 1; yield 2; })() as $n) { echo $n; } break;
+    case 'stdout': file_put_contents('php://output', 'to output'); break;
+    case 'level': echo ob_get_level(), json_encode(array_map(static fn ($status) => [$status['name'], $status['chunk_size']], ob_get_status(true))); break;
+    case 'rewrite': output_add_rewrite_var('v', '1'); echo '<a href="x.php">x</a><form></form>'; break;
+    case 'empty': break;
+    case 'highlight': highlight_string('<?php echo 1;'); break;
+    case 'phpinfo': ob_start(); phpinfo(INFO_GENERAL); echo str_contains(ob_get_clean(), '<table>') ? 'as HTML' : 'as text'; break;
+    case 'gz': ob_start('ob_gzhandler'); echo str_repeat('zip ', 100); break;
+    case 'zlib': ini_set('zlib.output_compression', '1'); echo str_repeat('zip ', 100); break;
+    case 'tick': declare(ticks=1) { register_tick_function($f = static function () { echo '.'; }); $a = 1; $b = 2; unregister_tick_function($f); } break;
+    case 'assert': var_dump(assert(true)); break;
+    case 'printr': print_r(['a' => 1]); var_export([null, 1.5]); break;
+}
