@@ -86,6 +86,10 @@ impl Gate {
         Some(Reloaded { files, took })
     }
 
+    pub(crate) fn release(&self) {
+        self.state.send_replace(State::Open);
+    }
+
     pub(crate) async fn pass(&self) -> Result<(), Arc<str>> {
         self.look();
         let mut state = self.state.subscribe();

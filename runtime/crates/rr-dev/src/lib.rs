@@ -76,6 +76,11 @@ impl Dev {
         self.gate.end(begun, result)
     }
 
+    /// The server stops: nobody waits for new code any more.
+    pub fn release(&self) {
+        self.gate.release();
+    }
+
     /// Waits until the app that runs is the one on disk.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Accepting clients, and watching over their connections: one look a second at all of them ends those whose
 //! client is too slow, so that a connection costs no timer.
 
+use crate::error_pages::ErrorPages;
 use crate::io::{Activity, ClientIo, Phase, Stream};
 use crate::listen::{Listener, SocketFile};
 use crate::resolve::Resolver;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) context: Context,
     /// Finds what answers a path, where the app has a document root.
     pub(crate) resolver: Option<Resolver>,
+    /// Bodies of the server's own answers to failures.
+    pub(crate) pages: Arc<ErrorPages>,
     builder: http1::Builder,
     draining: AtomicBool,
     connections: Mutex<HashMap<u64, Arc<Entry>>>,
@@ -56,6 +59,7 @@ pub(crate) async fn serve(
     listeners: Vec<Listener>,
     config: Arc<Http>,
     resolver: Option<Resolver>,
+    pages: Arc<ErrorPages>,
     context: Context,
 ) {
     let mut builder = http1::Builder::new();
@@ -71,6 +75,7 @@ pub(crate) async fn serve(
     let mut drain = context.drain.clone();
     let shared = Arc::new(Shared {
         resolver,
+        pages,
         config,
         context,
         builder,

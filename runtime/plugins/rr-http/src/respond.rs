@@ -1,6 +1,7 @@
 //! From what a worker says, or fails to say, to a response.
 
 use crate::body::Body;
+use crate::failure::{Failure, Own};
 use crate::service::Client;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
@@ -11,6 +12,9 @@ use rr_wire::http::ResponseView;
 /// Headers that belong to the connection, which is not the worker's.
 const HOP_BY_HOP: [&str; 5] = ["transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade"];
 
+/// A worker says by this header that the body is its own short text, because the app failed and printed nothing.
+const FAILED: &str = rr_wire::http::FAILED;
+
 /// A short text of the server's own.
 pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Body> {
     let reason = status.canonical_reason().unwrap_or("error");
@@ -18,6 +22,7 @@ pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::full(Bytes::from(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.extensions_mut().insert(Own);
     response
 }
 
@@ -49,6 +54,9 @@ pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
     }
     let text = if config.pool.debug { error.to_string() } else { String::new() };
     let mut response = plain(status, &text);
+    if client.shared.context.dev.is_some() {
+        response.extensions_mut().insert(Failure(error.to_string().into()));
+    }
     if error.may_retry() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -102,6 +110,7 @@ fn build(frame: ReplyFrame, exchange: Exchange) -> Result<Response<Body>, Reject
             headers.append(name, value);
         }
     }
+    let failed = headers.remove(FAILED).is_some();
     let body = if frame.more {
         Body::stream(frame.body, exchange)
     } else {
@@ -117,5 +126,8 @@ fn build(frame: ReplyFrame, exchange: Exchange) -> Result<Response<Body>, Reject
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if failed {
+        response.extensions_mut().insert(Own);
+    }
     Ok(response)
 }

@@ -4,7 +4,7 @@ use crate::body::{Body, Log};
 use crate::connection::Shared;
 use crate::io::{Activity, Phase};
 use crate::resolve::Target;
-use crate::{files, respond};
+use crate::{failure, files, respond};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -40,18 +40,24 @@ enum Refusal {
 
 pub(crate) async fn handle(
     client: Arc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     client.activity.enter(Phase::Busy);
     let log = Log::begin(&client, &request);
+    let noted = failure::note(&client, &mut request);
     let head = *request.method() == Method::HEAD;
     let mut response = match run(&client, request).await {
         Ok(response) => response,
         Err(Refusal::Status(status, text)) => respond::plain(status, text),
         Err(Refusal::Gone) => respond::plain(StatusCode::BAD_REQUEST, "the request body ended early"),
     };
+    failure::dress(&client, noted.as_ref(), &mut response);
     let status = response.status();
-    response.body_mut().attach(Arc::clone(&client.activity), log.map(|log| log.answered(status)), head);
+    response.body_mut().attach(
+        Arc::clone(&client.activity),
+        log.map(|log| log.answered(status, noted.as_ref().and_then(failure::Noted::worker))),
+        head,
+    );
     Ok(response)
 }
 
@@ -72,6 +78,9 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
             }
         },
     };
+    if let Some(response) = failure::closed(client).await {
+        return Ok(response);
+    }
     let mut context = Vec::with_capacity(512);
     encode(&mut context, &parts, client, script.as_bytes(), &path_info).map_err(|_| {
         Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large")
@@ -87,10 +96,12 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
         read_inline(&mut body, room, &mut size, config.max_request_size, config.read_timeout).await?
     };
     let more = inline.rest.is_some();
+    let noted = inline.bytes.clone();
     let exchange = match pool.submit(Work { context, body: inline.bytes, more }) {
         Ok(exchange) => exchange,
         Err(error) => return Ok(respond::failed(&error, client)),
     };
+    failure::submitted(client, &parts, &noted, more, &exchange);
     if let Some(first) = inline.rest {
         let pump = Pump { sender: exchange.body_sender(), size, client: Arc::clone(client) };
         tokio::spawn(pump.run(first, body));
