@@ -1,6 +1,7 @@
 //! What the PHP engine must do in each process. A process is the master by running `Server::run()`, or what the
 //! master has assigned through the environment when it exec'ed it.
 
+pub(crate) mod dev;
 pub(crate) mod hooks;
 mod master;
 pub(crate) mod serve;
@@ -71,6 +72,7 @@ fn assume(value: &str) -> Result<(), String> {
         zend::set_env("HOME", &user.home);
         rr_os::user::become_user(&user.into()).map_err(|error| format!("server.user: {error}"))?;
     }
+    dev::startup();
     if assignment.web {
         zend::web::name(assignment.frankenphp);
     }

@@ -4,7 +4,7 @@ use crate::api::exceptions::{self, Cause, of_session};
 use crate::api::request::Request;
 use crate::api::response::Parts;
 use crate::api::worker::Worker;
-use crate::role::{hooks, session};
+use crate::role::{dev, hooks, session};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
@@ -141,7 +141,7 @@ pub(crate) fn respond(value: &Zval) -> PhpResult<()> {
         }
         Err(Failure::Bailed) => {
             PHP_BROKEN.with(|broken| broken.set(true));
-            send_error(&zend::last_error().unwrap_or_else(|| "a fatal error".to_owned()));
+            send_error(&last_error());
             Err(exceptions::of(Cause::Channel, "a fatal error in the body of a response; the worker ends"))
         }
         Err(Failure::Value(text)) => Err(exceptions::of(Cause::Other, text)),
@@ -187,17 +187,22 @@ fn settle(outcome: Outcome) -> bool {
             true
         }
         Outcome::Threw => {
-            let text = zend::exception_text().unwrap_or_default();
+            let text = dev::exception().or_else(zend::exception_text).unwrap_or_default();
             // The log line carries the request's number as long as the unit is open.
             let sound = zend::report_exception();
             send_error(&text);
             sound
         }
         Outcome::Bailed => {
-            send_error(&zend::last_error().unwrap_or_else(|| "a fatal error".to_owned()));
+            send_error(&last_error());
             false
         }
     }
+}
+
+/// What PHP says of a fatal error.
+fn last_error() -> String {
+    dev::last_error().or_else(zend::last_error).unwrap_or_else(|| "a fatal error".to_owned())
 }
 
 /// Makes of a failed send what the client and the log can use. `false`: the worker must end.

@@ -1,12 +1,12 @@
 //! Requests of the web modes: PHP sees superglobals, and what it prints is the response. Between `zend::web`, which
 //! calls in here while a request runs, and the worker's session.
 
-use crate::role::{hooks, session};
+use crate::role::{dev, hooks, session};
 use crate::zend::web::{self, Texts, Variables};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::types::Zval;
 use rr_wire::form::{Part, Parts};
-use rr_wire::http::{RequestView, encode_response};
+use rr_wire::http::{FAILED, RequestView, encode_response};
 use rr_wire::log::Level;
 use rr_worker::{Event, Session, SessionError, Unit};
 use std::cell::{Cell, RefCell};
@@ -71,6 +71,8 @@ struct State {
     finished: bool,
     /// The script failed: a stream that has begun is broken off.
     failed: Option<String>,
+    /// Development mode: what to say instead of it, and whether also in place of what the script has printed.
+    report: Option<(String, bool)>,
     open: bool,
 }
 
@@ -244,6 +246,7 @@ fn settle(outcome: Outcome, classic: bool) -> bool {
         Outcome::Returned | Outcome::Exited => true,
         Outcome::Threw => {
             let text = zend::exception_text().unwrap_or_default();
+            note(dev::exception(), false);
             if !web::headers_sent() {
                 web::status(500);
             }
@@ -254,12 +257,22 @@ fn settle(outcome: Outcome, classic: bool) -> bool {
         }
         Outcome::Bailed => {
             let text = zend::last_error().unwrap_or_else(|| "a fatal error".to_owned());
+            note(dev::last_error(), true);
             if !web::headers_sent() {
                 web::status(500);
             }
             failed(&text);
             classic
         }
+    }
+}
+
+/// Notes a report of development mode. It takes the place of half a page, unless the app has a handler that may have
+/// made a whole one.
+fn note(report: Option<String>, fatal: bool) {
+    if let Some(report) = report {
+        let alone = !zend::dev::has_handler(fatal);
+        with(|state| state.report = Some((report, alone)));
     }
 }
 
@@ -415,11 +428,16 @@ pub(crate) fn finish(end: End) {
         }
         match state.failed.take() {
             Some(text) if state.head_sent => Some(text),
+            Some(_) if state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) => {
+                state.body.clear();
+                state.report.take().map(|(report, _)| report)
+            }
             text => {
                 let status = *state.status.get_or_insert(500);
                 if text.is_some() && state.body.is_empty() && status >= 500 {
                     state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
                     state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
+                    state.headers.push((FAILED.as_bytes().to_vec(), Vec::new()));
                     state.body.extend_from_slice(b"Internal Server Error\n");
                 }
                 state.send(end);
