@@ -4,9 +4,11 @@ use crate::calls::Order;
 use crate::reactor;
 use rr_dev::{Dev, Reloaded, Rules};
 use rr_pool::{Limits, Pool};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 /// Editors and checkouts write several files; a reload begins when nothing has changed for this long.
@@ -45,13 +47,22 @@ pub(crate) fn hurry(dev: Option<&Arc<Dev>>, limits: Limits) -> Limits {
     }
 }
 
+/// What tells of changes; taken before the server says that it is up.
+pub(crate) fn signal(dev: &Dev) -> Option<AsyncFd<OwnedFd>> {
+    dev.signal().and_then(|signal| reactor::watch(signal).ok())
+}
+
 /// Orders a reload for each change.
-pub(crate) async fn watch(dev: Arc<Dev>, orders: mpsc::UnboundedSender<Order>) {
-    let Some(Ok(signal)) = dev.signal().map(reactor::watch) else { return };
+pub(crate) async fn watch(dev: Arc<Dev>, signal: AsyncFd<OwnedFd>, orders: mpsc::UnboundedSender<Order>) {
     let mut known = 0;
     loop {
-        let Ok(mut ready) = signal.readable().await else { return };
-        ready.clear_ready();
+        tokio::select! {
+            ready = signal.readable() => match ready {
+                Ok(mut ready) => ready.clear_ready(),
+                Err(_) => return,
+            },
+            () = dev.touched() => {}
+        }
         let mut count = dev.look();
         if count == known {
             continue;

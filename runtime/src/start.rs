@@ -221,13 +221,15 @@ impl Server {
         let mut serving =
             tokio::spawn(plugin.serve(Context { pool: Arc::clone(&pool), drain, dev: dev.clone() }));
         let pid = rr_os::process::id();
+        if let Some(dev) = &dev
+            && let Some(signal) = dev::signal(dev)
+        {
+            tokio::spawn(dev::watch(Arc::clone(dev), signal, orders));
+        }
         let watched = dev.as_ref().map(|dev| format!("watching {} folders", dev.watched()));
         let php = self.php;
         Banner { addresses, workers, php, pid, boot: booted.took, memory: booted.memory, dev: watched }
             .show();
-        if let Some(dev) = &dev {
-            tokio::spawn(dev::watch(Arc::clone(dev), orders));
-        }
         let _ = rr_os::notify::notify(&format!("READY=1\nMAINPID={pid}\nSTATUS={workers} workers"));
         spawn_watchdog(self.config.endure.watchdog_sec);
         let grace = self.config.endure.grace_period;

@@ -3,6 +3,7 @@
 
 pub(crate) mod dev;
 pub(crate) mod hooks;
+mod leaks;
 mod master;
 pub(crate) mod serve;
 pub(crate) mod session;

@@ -4,7 +4,7 @@ use crate::api::exceptions::{self, Cause, of_session};
 use crate::api::request::Request;
 use crate::api::response::Parts;
 use crate::api::worker::Worker;
-use crate::role::{dev, hooks, session};
+use crate::role::{dev, hooks, leaks, session};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
@@ -48,6 +48,7 @@ fn receive() -> Result<Option<Request>, SessionError> {
             }
             Event::Unit(unit) => {
                 SEEN.with(|seen| seen.set(seen.get() + 1));
+                leaks::begin(&unit);
                 if let Some(request) = Request::new(unit) {
                     return Ok(Some(request));
                 }
@@ -79,6 +80,7 @@ pub(crate) fn handler(handler: &Callable, app: &Zval) -> i32 {
         if !zend::end_request(!(sound && freed)) {
             return BROKEN;
         }
+        leaks::check();
     }
 }
 
@@ -124,6 +126,7 @@ pub(crate) fn next() -> PhpResult<Option<Request>> {
         PHP_BROKEN.with(|broken| broken.set(true));
         return Err(exceptions::of(Cause::Channel, "PHP is broken after a fatal error; the worker ends"));
     }
+    leaks::check();
     receive().map_err(|error| of_session(&error))
 }
 

@@ -1,7 +1,7 @@
 //! Requests of the web modes: PHP sees superglobals, and what it prints is the response. Between `zend::web`, which
 //! calls in here while a request runs, and the worker's session.
 
-use crate::role::{dev, hooks, session};
+use crate::role::{dev, hooks, leaks, session};
 use crate::zend::web::{self, Texts, Variables};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::types::Zval;
@@ -141,7 +141,7 @@ fn next() -> Option<Held> {
                 STOPPED.with(|stopped| stopped.set(true));
                 return None;
             }
-            Ok(Event::Unit(unit)) => match accept(unit) {
+            Ok(Event::Unit(unit)) => match accepted(unit) {
                 Some(held) => {
                     SERVED.with(|served| served.set(served.get() + 1));
                     return Some(held);
@@ -157,6 +157,11 @@ fn next() -> Option<Held> {
             }
         }
     }
+}
+
+fn accepted(unit: Unit) -> Option<Held> {
+    leaks::begin(&unit);
+    accept(unit)
 }
 
 /// Prepares the state for a unit.
@@ -237,6 +242,9 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
     }
     let ended = web::end(!sound);
     close();
+    if !classic {
+        leaks::check();
+    }
     ended && (sound || classic)
 }
 

@@ -13,11 +13,14 @@ const MAX_LINE: usize = 400;
 pub(crate) struct Excerpt {
     /// The number of the first.
     pub(crate) first: u32,
+    /// The number of the one meant.
+    pub(crate) here: u32,
     pub(crate) lines: Vec<String>,
 }
 
 /// `around` lines before and after `line` of a file below one of `roots`.
 pub(crate) fn read(roots: &[PathBuf], file: &str, line: u32, around: u32) -> Option<Excerpt> {
+    let (file, line) = evaluated(file).unwrap_or((file, line));
     let path = Path::new(file).canonicalize().ok()?;
     let hidden = path.file_name()?.to_str().is_none_or(|name| name.starts_with('.'));
     if line == 0 || hidden || !roots.iter().any(|root| path.starts_with(root)) {
@@ -35,7 +38,14 @@ pub(crate) fn read(roots: &[PathBuf], file: &str, line: u32, around: u32) -> Opt
     let first = line.saturating_sub(around).max(1);
     let count = (line - first + around + 1) as usize;
     let lines: Vec<_> = text.lines().skip(first as usize - 1).take(count).map(cut).collect();
-    (!lines.is_empty()).then_some(Excerpt { first, lines })
+    (!lines.is_empty()).then_some(Excerpt { first, here: line, lines })
+}
+
+/// `a.php(4) : eval()'d code` is line 4 of `a.php`.
+pub(crate) fn evaluated(file: &str) -> Option<(&str, u32)> {
+    let (place, _) = file.split_once(") : ")?;
+    let (file, line) = place.rsplit_once('(')?;
+    Some((file, line.parse().ok()?))
 }
 
 fn cut(line: &str) -> String {
@@ -64,6 +74,7 @@ mod tests {
         let found = lines(&inside, 3).expect("lines");
         assert_eq!((found.first, found.lines), (2, vec!["2".to_owned(), "3".to_owned(), "4".to_owned()]));
         assert_eq!(lines(&inside, 1).expect("lines").first, 1);
+        assert_eq!(lines(&root.join("a.php(4) : eval()'d code"), 1).expect("lines").first, 3);
         assert_eq!(lines(&inside, 900), None);
         assert_eq!(lines(&inside, u32::MAX), None);
         for other in ["../b.php", ".env", "c.php", "none.php", "."] {

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A request waits no longer than this for new code; then it is given to the old.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +31,8 @@ struct Changes {
 pub(crate) struct Gate {
     changes: Mutex<Changes>,
     state: watch::Sender<State>,
+    /// Changes were taken: the descriptor no longer tells of them.
+    touched: Notify,
 }
 
 /// What a reload was for.
@@ -45,7 +47,7 @@ pub struct Reloaded {
 impl Gate {
     pub(crate) fn new(watcher: Watcher) -> Self {
         let changes = Changes { watcher, count: 0, files: Vec::new(), since: None };
-        Self { changes: Mutex::new(changes), state: watch::Sender::new(State::Open) }
+        Self { changes: Mutex::new(changes), state: watch::Sender::new(State::Open), touched: Notify::new() }
     }
 
     pub(crate) fn signal(&self) -> Option<OwnedFd> {
@@ -68,6 +70,7 @@ impl Gate {
                 }
             }
             self.state.send_replace(State::Shut);
+            self.touched.notify_one();
         }
         changes.count
     }
@@ -84,6 +87,10 @@ impl Gate {
             Err(text) => State::Broken(text.into()),
         });
         Some(Reloaded { files, took })
+    }
+
+    pub(crate) async fn touched(&self) {
+        self.touched.notified().await;
     }
 
     pub(crate) fn release(&self) {

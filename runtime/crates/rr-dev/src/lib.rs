@@ -65,6 +65,11 @@ impl Dev {
         self.gate.look()
     }
 
+    /// Resolves after a look that found changes. For one waiter: the descriptor is silent once a look has taken them.
+    pub async fn touched(&self) {
+        self.gate.touched().await;
+    }
+
     /// A reload begins; what has changed until now is in it. The number is for [`Dev::end`].
     pub fn begin(&self) -> u64 {
         self.gate.look()

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use tracing::Level;
 
 /// The message of the line per request.
-const REQUEST: &str = "request";
+const REQUEST: &str = "http log";
 /// Columns of the path.
 const PATH: usize = 44;
 

@@ -279,8 +279,9 @@ impl Log {
             let elapsed_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             let (pid, memory) = self.worker.unzip();
             tracing::info!(
-                target: "http", status = self.status, method, URI = uri, elapsed_us, pid, memory,
-                write_bytes = self.written, "request"
+                target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,
+                read_bytes = self.read, write_bytes = self.written, start, elapsed, elapsed_us, pid, memory,
+                "http log"
             );
             return;
         }

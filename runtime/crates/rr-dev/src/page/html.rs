@@ -55,7 +55,7 @@ pub(crate) fn render(view: &View<'_>) -> String {
             out.push_str("<section>\n");
         }
         if let Some(excerpt) = view.excerpt(&error.file, error.line, 8) {
-            code(&mut out, &excerpt, error.line);
+            code(&mut out, &excerpt);
         }
         trace(&mut out, view, error, &mut budget);
         out.push_str("</section>\n");
@@ -102,10 +102,10 @@ fn heading(out: &mut String, view: &View<'_>, error: &Error, tag: &str) {
     }
 }
 
-fn code(out: &mut String, excerpt: &Excerpt, line: u32) {
+fn code(out: &mut String, excerpt: &Excerpt) {
     out.push_str("<pre class=\"code\">");
     for (number, text) in (excerpt.first..).zip(&excerpt.lines) {
-        let mark = if number == line { " class=\"here\"" } else { "" };
+        let mark = if number == excerpt.here { " class=\"here\"" } else { "" };
         let _ = write!(out, "<span{mark}><i>{number}</i>{}\n</span>", escaped(text));
     }
     out.push_str("</pre>\n");
@@ -129,7 +129,7 @@ fn trace(out: &mut String, view: &View<'_>, error: &Error, budget: &mut usize) {
             Some(excerpt) => {
                 *budget -= 1;
                 let _ = write!(out, "<li{own}><details><summary>{head}</summary>");
-                code(out, &excerpt, frame.line);
+                code(out, &excerpt);
                 out.push_str("</details></li>\n");
             }
             None => {

@@ -15,7 +15,7 @@ pub(crate) fn text(view: &View<'_>) -> String {
         if let Some(excerpt) = view.excerpt(&error.file, error.line, 3).filter(|_| index == 0) {
             out.push('\n');
             for (number, line) in (excerpt.first..).zip(&excerpt.lines) {
-                let mark = if number == error.line { '>' } else { ' ' };
+                let mark = if number == excerpt.here { '>' } else { ' ' };
                 let _ = writeln!(out, "  {mark} {number:>5} | {line}");
             }
         }
@@ -50,9 +50,8 @@ pub(crate) fn json(view: &View<'_>) -> String {
         .collect();
     let main = view.main();
     let excerpt = view.excerpt(&main.file, main.line, 4).map(|excerpt| {
-        let lines =
-            (excerpt.first..).zip(&excerpt.lines).map(|(number, line)| (number.to_string(), json!(line)));
-        Value::Object(lines.collect())
+        let lines = (excerpt.first..).zip(&excerpt.lines);
+        lines.map(|(number, line)| json!({"line": number, "code": line})).collect::<Vec<_>>()
     });
     let mut errors = errors.into_iter();
     let page = json!({

@@ -81,7 +81,7 @@ fn programs_and_terminals_get_their_own() {
     assert_eq!(value["status"], 500);
     assert_eq!(value["error"]["message"], format!("first\n{EVIL}"));
     assert_eq!(value["error"]["trace"][0]["line"], 2);
-    assert_eq!(value["excerpt"]["2"], "throw 1;");
+    assert_eq!(value["excerpt"][1]["code"], "throw 1;");
     assert_eq!(value["previous"].as_array().map(Vec::len), Some(1));
     let page = dev.page(500, &report, &seen("*/*"));
     assert_eq!(page.format, Format::Text);
