@@ -4,7 +4,14 @@
 use crate::role::hooks;
 use crate::zend;
 use rr_wire::log::Level;
+use rr_wire::report::Report;
+use std::cell::RefCell;
 use std::sync::OnceLock;
+
+thread_local! {
+    /// The exception that was thrown last.
+    static THROWN: RefCell<Option<Report>> = const { RefCell::new(None) };
+}
 
 /// How the command line, the user's environment and the master say it.
 const VARIABLE: &str = "RR_DEV";
@@ -67,8 +74,16 @@ pub(crate) fn last_error() -> Option<String> {
         return None;
     }
     let report = zend::dev::last_error()?;
-    // An exception that nobody caught: PHP's text has its class and trace, which the master reads.
+    let thrown = THROWN.with(|thrown| thrown.try_borrow_mut().ok().and_then(|mut thrown| thrown.take()));
+    // An exception that nobody caught. PHP's text has its class and trace, which the master reads.
+    let is = |thrown: &Report, text: &str| {
+        let main = thrown.errors.first();
+        main.is_some_and(|main| text.contains(&format!("{}: {} in ", main.class, main.message)))
+    };
     match report.errors.first() {
+        Some(error) if thrown.as_ref().is_some_and(|thrown| is(thrown, &error.message)) => {
+            thrown.map(|thrown| thrown.encode(MAX_REPORT))
+        }
         Some(error) if error.message.starts_with("Uncaught ") => Some(format!(
             "Fatal error: {} in {} on line {}",
             error.message.trim_end(),
@@ -77,6 +92,15 @@ pub(crate) fn last_error() -> Option<String> {
         )),
         _ => Some(report.encode(MAX_REPORT)),
     }
+}
+
+/// An exception is thrown, and may be caught.
+pub(crate) fn thrown(report: Report) {
+    THROWN.with(|thrown| {
+        if let Ok(mut thrown) = thrown.try_borrow_mut() {
+            *thrown = Some(report);
+        }
+    });
 }
 
 /// `rr_dump()`.

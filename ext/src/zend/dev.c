@@ -16,6 +16,8 @@
 /* In ext/src/zend/dev.rs. */
 extern void rr_dev_error(void *report, const char *const texts[4], const size_t lengths[4], uint32_t line);
 extern void rr_dev_frame(void *report, const char *file, size_t file_length, uint32_t line, const char *call, size_t length);
+extern void *rr_dev_thrown(void);
+extern void rr_dev_keep(void *report);
 extern void rr_dev_fact(void *facts, const char *name, size_t name_length, const char *value, size_t length);
 extern void rr_dev_dump(const char *text, size_t length, const char *file, size_t file_length, uint32_t line);
 
@@ -139,16 +141,10 @@ static void give_error(void *report, const char *class, size_t class_length, zva
 	rr_dev_error(report, texts, lengths, line);
 }
 
-/* The pending exception and those that led to it. False: there is none. */
-bool rr_dev_exception(void *report)
+/* An exception and those that led to it. No __get: the properties are declared. */
+static void take_apart(void *report, zend_object *error)
 {
-	zend_object *error = EG(exception);
-	zend_object *pending = error;
 	int count = 0;
-	if (!error) {
-		return false;
-	}
-	/* Reading a property of an object with a pending exception is fine; __get is not called for those declared. */
 	while (error && count++ < MAX_ERRORS) {
 		zval rooms[6];
 		zend_class_entry *base = zend_get_exception_base(error);
@@ -164,7 +160,33 @@ bool rr_dev_exception(void *report)
 		zval *previous = property(error, base, "previous", &rooms[5]);
 		error = Z_TYPE_P(previous) == IS_OBJECT ? Z_OBJ_P(previous) : NULL;
 	}
-	return count > 0 && EG(exception) == pending;
+}
+
+/* The pending exception and those that led to it. False: there is none. */
+bool rr_dev_exception(void *report)
+{
+	if (!EG(exception)) {
+		return false;
+	}
+	take_apart(report, EG(exception));
+	return true;
+}
+
+static void (*next_hook)(zend_object *exception);
+
+/* PHP ends an exception that nobody catches in a main script by itself, and only its text is left. */
+static void thrown(zend_object *exception)
+{
+	if (exception && !zend_is_unwind_exit(exception) && !zend_is_graceful_exit(exception)) {
+		void *report = rr_dev_thrown();
+		if (report) {
+			take_apart(report, exception);
+			rr_dev_keep(report);
+		}
+	}
+	if (next_hook) {
+		next_hook(exception);
+	}
 }
 
 /* The last PHP error. False: there is none. */
@@ -378,6 +400,8 @@ static const zend_function_entry dev_alias[] = {
 /* At module start-up. */
 void rr_dev_register(void)
 {
+	next_hook = zend_throw_exception_hook;
+	zend_throw_exception_hook = thrown;
 	zend_register_functions(NULL, dev_functions, NULL, MODULE_PERSISTENT);
 	if (!zend_hash_str_exists(CG(function_table), "dump", sizeof("dump") - 1)) {
 		zend_register_functions(NULL, dev_alias, NULL, MODULE_PERSISTENT);

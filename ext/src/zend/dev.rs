@@ -104,6 +104,23 @@ pub(crate) unsafe extern "C" fn rr_dev_frame(
     }
 }
 
+/// An empty report for the exception that is thrown.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_dev_thrown() -> *mut c_void {
+    Box::into_raw(Box::<Report>::default()).cast()
+}
+
+/// The report is filled.
+///
+/// # Safety
+/// `report` is from `rr_dev_thrown` and given back once.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_dev_keep(report: *mut c_void) {
+    // SAFETY: the caller's promise.
+    let report = unsafe { Box::from_raw(report.cast::<Report>()) };
+    let _ = std::panic::catch_unwind(|| dev::thrown(*report));
+}
+
 /// # Safety
 /// `facts` is the list given to `rr_dev_state`; the texts are valid for their lengths.
 #[unsafe(no_mangle)]

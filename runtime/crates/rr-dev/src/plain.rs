@@ -4,6 +4,17 @@ use rr_wire::report::{Error, Frame, Report};
 
 /// Reads as much as there is to be read from a text; the whole text is the message otherwise.
 pub(crate) fn report(text: &str) -> Report {
+    // PHP tells the oldest first.
+    let mut parts = text.split("\n\nNext ").map(str::to_owned).collect::<Vec<_>>();
+    if let [first, .., last] = parts.as_mut_slice()
+        && let Some((_, rest)) = first.split_once("Uncaught ")
+    {
+        *first = rest.to_owned();
+        if let Some((kept, _)) = last.rsplit_once("\n  thrown in ") {
+            *last = kept.to_owned();
+        }
+        return Report { errors: parts.iter().rev().map(|part| error(part)).collect(), facts: Vec::new() };
+    }
     Report { errors: vec![error(text)], facts: Vec::new() }
 }
 
@@ -95,6 +106,13 @@ mod tests {
         assert_eq!(thrown.frames[0].call, "App\\B->run(1)");
         let text = error("RuntimeException: gone in /a.php:4\nStack trace:\n#0 {main}");
         assert_eq!((text.class.as_str(), text.message.as_str(), text.line), ("RuntimeException", "gone", 4));
+        let chain = report(
+            "PHP Fatal error:  Uncaught A: one in /a.php:1\nStack trace:\n#0 {main}\n\nNext B: two in /b.php:2\n\
+             Stack trace:\n#0 /c.php(3): f()\n#1 {main}\n  thrown in /b.php on line 2",
+        );
+        let names: Vec<_> = chain.errors.iter().map(|error| (error.class.as_str(), error.line)).collect();
+        assert_eq!(names, [("B", 2), ("A", 1)]);
+        assert_eq!((chain.errors[0].message.as_str(), chain.errors[0].frames.len()), ("two", 1));
         let bare = error("the handler must return RoadRunner\\Response");
         assert_eq!((bare.class.as_str(), bare.line), ("Error", 0));
         assert_eq!(bare.message, "the handler must return RoadRunner\\Response");
