@@ -131,6 +131,21 @@ fn a_boot_that_hangs_is_given_up_when_the_file_changes() {
     server.stop();
 }
 
+#[test]
+fn an_app_that_writes_its_own_files_is_served() {
+    let code = |text: &str| {
+        format!("<?php file_put_contents(__DIR__ . '/made.php', '<?php'); return fn () => '{text}';")
+    };
+    let server = app(&code("one")).set("dev", "true").start();
+    assert_eq!(server.text("/"), "one");
+    write(&server, "src/app.php", &code("two"));
+    assert_eq!(server.text("/"), "two");
+    server.logs.expect("files change whenever the app boots");
+    write(&server, "src/app.php", &code("three"));
+    assert_eq!(server.text("/"), "three");
+    server.stop();
+}
+
 fn thrower() -> String {
     format!(
         "<?php\nfunction fails(int $number) {{\n    throw new LogicException('no {EVIL}', 7, new Exception('the cause'));\n}}\n"

@@ -54,7 +54,6 @@ pub(crate) fn signal(dev: &Dev) -> Option<AsyncFd<OwnedFd>> {
 
 /// Orders a reload for each change.
 pub(crate) async fn watch(dev: Arc<Dev>, signal: AsyncFd<OwnedFd>, orders: mpsc::UnboundedSender<Order>) {
-    let mut known = 0;
     loop {
         tokio::select! {
             ready = signal.readable() => match ready {
@@ -63,10 +62,10 @@ pub(crate) async fn watch(dev: Arc<Dev>, signal: AsyncFd<OwnedFd>, orders: mpsc:
             },
             () = dev.touched() => {}
         }
-        let mut count = dev.look();
-        if count == known {
+        if !dev.wants_reload() {
             continue;
         }
+        let mut count = dev.look();
         let began = Instant::now();
         loop {
             tokio::time::sleep(QUIET).await;
@@ -76,8 +75,8 @@ pub(crate) async fn watch(dev: Arc<Dev>, signal: AsyncFd<OwnedFd>, orders: mpsc:
             }
             count = next;
         }
-        known = dev.look();
-        if orders.send(Order::Reload).is_err() {
+        // Another reload may have begun meanwhile, with these changes.
+        if dev.wants_reload() && orders.send(Order::Reload).is_err() {
             return;
         }
     }
@@ -106,7 +105,7 @@ impl Turn {
     /// Resolves when the code that boots is out of date already; never without development mode.
     pub(crate) async fn outdated(&self) {
         let Some(dev) = &self.dev else { return std::future::pending().await };
-        while dev.look() == self.begun {
+        while !dev.is_outdated(self.begun) {
             tokio::time::sleep(QUIET).await;
         }
     }

@@ -11,6 +11,9 @@ use tokio::sync::{Notify, watch};
 /// A request waits no longer than this for new code; then it is given to the old.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// After so many boots in a row during which files changed, the app itself is what changes them.
+const STUBBORN: u32 = 5;
+
 #[derive(Debug, Clone)]
 enum State {
     Open,
@@ -23,6 +26,10 @@ enum State {
 struct Changes {
     watcher: Watcher,
     count: u64,
+    /// The count that the last reload began with, or took over.
+    taken: u64,
+    /// Boots in a row during which files changed.
+    outdated: u32,
     files: Vec<PathBuf>,
     since: Option<Instant>,
 }
@@ -46,7 +53,7 @@ pub struct Reloaded {
 
 impl Gate {
     pub(crate) fn new(watcher: Watcher) -> Self {
-        let changes = Changes { watcher, count: 0, files: Vec::new(), since: None };
+        let changes = Changes { watcher, count: 0, taken: 0, outdated: 0, files: Vec::new(), since: None };
         Self { changes: Mutex::new(changes), state: watch::Sender::new(State::Open), touched: Notify::new() }
     }
 
@@ -76,10 +83,25 @@ impl Gate {
     }
 
     pub(crate) fn end(&self, begun: u64, result: Result<(), &str>) -> Option<Reloaded> {
-        if self.look() != begun {
-            return None;
-        }
+        let now = self.look();
         let mut changes = self.changes.lock();
+        if now == begun {
+            changes.outdated = 0;
+        } else {
+            changes.outdated += 1;
+            if changes.outdated < STUBBORN {
+                return None;
+            }
+            if changes.outdated == STUBBORN {
+                let file = changes.files.last().map(|file| file.display().to_string()).unwrap_or_default();
+                tracing::warn!(
+                    target: "dev",
+                    "files change whenever the app boots, the last of them {file}; such changes do not reload it any \
+                     more: name what the app writes itself in dev.ignore"
+                );
+            }
+            changes.taken = now;
+        }
         let files = std::mem::take(&mut changes.files);
         let took = changes.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         self.state.send_replace(match result {
@@ -87,6 +109,21 @@ impl Gate {
             Err(text) => State::Broken(text.into()),
         });
         Some(Reloaded { files, took })
+    }
+
+    pub(crate) fn begin(&self) -> u64 {
+        let count = self.look();
+        self.changes.lock().taken = count;
+        count
+    }
+
+    pub(crate) fn is_outdated(&self, begun: u64) -> bool {
+        self.look() != begun && self.changes.lock().outdated + 1 < STUBBORN
+    }
+
+    pub(crate) fn wants_reload(&self) -> bool {
+        let count = self.look();
+        self.changes.lock().taken != count
     }
 
     pub(crate) async fn touched(&self) {
@@ -116,6 +153,27 @@ mod tests {
     use super::*;
     use crate::Rules;
     use std::fs;
+
+    #[test]
+    fn an_app_that_changes_its_own_files_is_served_in_the_end() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let rules = Rules::of(&rr_config::Dev::default());
+        let gate = Gate::new(Watcher::new(&[dir.path().to_owned()], rules));
+        let mut boots = 0;
+        fs::write(dir.path().join("a.php"), "1").expect("a file");
+        while gate.wants_reload() {
+            boots += 1;
+            let begun = gate.begin();
+            fs::write(dir.path().join("made.php"), "1").expect("a file");
+            assert_eq!(gate.is_outdated(begun), boots < STUBBORN);
+            assert_eq!(gate.end(begun, Ok(())).is_some(), boots == STUBBORN);
+        }
+        assert_eq!(boots, STUBBORN);
+        fs::write(dir.path().join("a.php"), "2").expect("a file");
+        assert!(gate.wants_reload());
+        assert!(gate.end(gate.begin(), Ok(())).is_some());
+        assert!(!gate.wants_reload());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn requests_wait_for_the_code_on_disk() {

@@ -72,7 +72,19 @@ impl Dev {
 
     /// A reload begins; what has changed until now is in it. The number is for [`Dev::end`].
     pub fn begin(&self) -> u64 {
-        self.gate.look()
+        self.gate.begin()
+    }
+
+    /// Whether the boot that began with `begun` is out of date; not for ever, if the app changes its own files.
+    #[must_use]
+    pub fn is_outdated(&self, begun: u64) -> bool {
+        self.gate.is_outdated(begun)
+    }
+
+    /// Whether files have changed that are in no reload yet.
+    #[must_use]
+    pub fn wants_reload(&self) -> bool {
+        self.gate.wants_reload()
     }
 
     /// The reload that began with `begun` is over, or the app does not boot. `None` when files have changed since:

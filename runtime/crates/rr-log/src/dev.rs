@@ -58,7 +58,7 @@ fn request(paint: &dyn Fn(&str, &str) -> String, clock: &str, fields: &Fields) -
         memory => format!("{memory} MB"),
     };
     let pid = match number("pid") {
-        0 => String::from("static"),
+        0 => String::from("no worker"),
         pid => format!("pid {pid}"),
     };
     let method = printable(text("method"));
