@@ -316,6 +316,21 @@ fn error_pages_take_the_place_of_the_servers_texts() {
 }
 
 #[test]
+fn an_error_inside_a_stream_cuts_it_and_is_readable_in_the_log() {
+    let handler =
+        "return new Response((function () { yield 'begun'; throw new LogicException('too late'); })());";
+    let server = Options::handler(handler).set("dev", "true").expect_errors().start();
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.read_head().expect("a head").status, 200);
+    assert!(client.is_closed_within(e2e::SOON));
+    let line = server.logs.expect("a response was cut off");
+    let text = line["msg"].as_str().unwrap_or_default();
+    assert!(text.starts_with("a response was cut off: LogicException: too late in /"), "{text}");
+    server.stop();
+}
+
+#[test]
 fn dumps_are_in_the_log_and_not_in_the_response() {
     let handler = "class Box { public $a = [1, 'two']; protected ?Box $self = null; private $secret = '<b>';
             function __construct() { $this->self = $this; } }

@@ -1,5 +1,6 @@
 //! Response bodies: one piece, or a stream of a worker's frames that is read as fast as the client takes it.
 
+use crate::failure;
 use crate::files::Source;
 use crate::io::{Activity, Phase};
 use crate::service::Client;
@@ -141,7 +142,7 @@ impl http_body::Body for Body {
                                 continue;
                             }
                             Poll::Ready(Some(Err(error))) => {
-                                tracing::error!(target: "http", "a response was cut off: {error}");
+                                tracing::error!(target: "http", "a response was cut off: {}", failure::words(&error));
                                 this.kind = Kind::Broken(error);
                                 // hyper flushes while a body is pending, and drops what it holds at an error.
                                 cx.waker().wake_by_ref();

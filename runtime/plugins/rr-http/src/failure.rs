@@ -12,7 +12,8 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use parking_lot::Mutex;
 use rr_dev::Seen;
-use rr_pool::{Exchange, Trace};
+use rr_pool::{Exchange, ExecError, Trace};
+use rr_wire::report::Report;
 use std::sync::Arc;
 
 /// Marks an answer whose body is the server's, not the app's.
@@ -77,6 +78,13 @@ pub(crate) async fn closed(client: &Client) -> Option<Response<Body>> {
     let mut response = respond::plain(StatusCode::INTERNAL_SERVER_ERROR, "");
     response.extensions_mut().insert(Failure(error));
     Some(response)
+}
+
+/// An error for the log: of a report, what it is about.
+pub(crate) fn words(error: &ExecError) -> String {
+    let text = error.to_string();
+    let main = Report::parse(&text).and_then(|report| report.errors.into_iter().next());
+    main.map_or(text, |main| format!("{}: {} in {}:{}", main.class, main.message, main.file, main.line))
 }
 
 /// Gives an answer of the server's own its page.
