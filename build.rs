@@ -3,13 +3,14 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "ext/src/zend/shim.c",
     "ext/src/zend/web.c",
     "ext/src/zend/form.c",
     "ext/src/zend/events.c",
     "ext/src/zend/functions.c",
     "ext/src/zend/interrupt.c",
+    "ext/src/zend/dev.c",
 ];
 
 fn main() {

@@ -644,4 +644,10 @@ namespace {
      * `fastcgi_finish_request()` is the same in the web modes.
      */
     function rr_finish_request(): bool {}
+
+    /**
+     * In development mode: writes values with file and line to the log, under the request they belong to, and never
+     * into the response. Returns its argument, or all of them as a list.
+     */
+    function rr_dump(mixed ...$values): mixed {}
 }

@@ -42,7 +42,7 @@ pub fn rr_stub() -> PhpResult<String> {
     Ok(stub + &api::exceptions::stub() + FUNCTIONS)
 }
 
-/// Functions of the web modes, which `web.c` registers in their processes only.
+/// Functions that `web.c` and `dev.c` register in the processes of their modes only.
 #[cfg(debug_assertions)]
 const FUNCTIONS: &str = "
 namespace {
@@ -77,6 +77,12 @@ namespace {
      * `fastcgi_finish_request()` is the same in the web modes.
      */
     function rr_finish_request(): bool {}
+
+    /**
+     * In development mode: writes values with file and line to the log, under the request they belong to, and never
+     * into the response. Returns its argument, or all of them as a list.
+     */
+    function rr_dump(mixed ...$values): mixed {}
 }
 ";
 

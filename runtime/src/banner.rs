@@ -12,6 +12,8 @@ pub(crate) struct Banner {
     pub(crate) pid: u32,
     pub(crate) boot: Duration,
     pub(crate) memory: u64,
+    /// Development mode: what is watched.
+    pub(crate) dev: Option<String>,
 }
 
 impl Banner {
@@ -32,6 +34,9 @@ impl Banner {
             &format!("{}, app booted in {} ms ({memory} MB)", self.workers, self.boot.as_millis()),
         );
         row("PHP", &self.php);
+        if let Some(dev) = &self.dev {
+            row("dev", &paint("33", &format!("development mode, not for production; {dev}")));
+        }
         row("stop", &format!("Ctrl+C, or kill -TERM {}", self.pid));
         row("reload", &format!("kill -HUP {}", self.pid));
         text
@@ -48,7 +53,7 @@ impl Banner {
             tracing::info!(
                 target: "server", version = env!("CARGO_PKG_VERSION"), address = self.addresses.join(", "),
                 workers = self.workers, php = self.php, pid = self.pid, boot_ms,
-                stop = format!("kill -TERM {}", self.pid), "RoadRunner server started"
+                dev = self.dev, stop = format!("kill -TERM {}", self.pid), "RoadRunner server started"
             );
         }
     }
@@ -67,11 +72,16 @@ mod tests {
             pid: 77,
             boot: Duration::from_millis(40),
             memory: 3 << 20,
+            dev: Some("watching 3 folders".to_owned()),
         };
         let text = banner.text(false);
-        for part in
-            ["http://127.0.0.1:8080", "workers   4, app booted in 40 ms (3 MB)", "8.2.1", "kill -TERM 77"]
-        {
+        for part in [
+            "http://127.0.0.1:8080",
+            "workers   4, app booted in 40 ms (3 MB)",
+            "8.2.1",
+            "kill -TERM 77",
+            "development mode, not for production; watching 3 folders",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

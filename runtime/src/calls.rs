@@ -1,5 +1,6 @@
 //! What workers can ask of the master on the call lane.
 
+use rr_dev::Dev;
 use rr_pool::{Answer, Caller, Calls, Pool};
 use rr_wire::log::{Level, Record};
 use serde_json::json;
@@ -20,11 +21,12 @@ pub(crate) enum Order {
 pub(crate) struct Methods {
     orders: mpsc::UnboundedSender<Order>,
     pool: OnceLock<Weak<Pool>>,
+    dev: Option<Arc<Dev>>,
 }
 
 impl Methods {
-    pub(crate) fn new(orders: mpsc::UnboundedSender<Order>) -> Arc<Self> {
-        Arc::new(Self { orders, pool: OnceLock::new() })
+    pub(crate) fn new(orders: mpsc::UnboundedSender<Order>, dev: Option<Arc<Dev>>) -> Arc<Self> {
+        Arc::new(Self { orders, pool: OnceLock::new(), dev })
     }
 
     pub(crate) fn serve(&self, pool: &Arc<Pool>) {
@@ -45,7 +47,7 @@ impl Calls for Methods {
     fn call(&self, caller: &Caller, method: &str, body: &[u8]) -> Answer {
         match method {
             rr_wire::log::METHOD => {
-                log(caller, body);
+                log(caller, body, self.dev.as_deref());
                 Answer::None
             }
             "server.Reload" => self.order(Order::Reload),
@@ -72,7 +74,7 @@ impl Calls for Methods {
     }
 }
 
-fn log(caller: &Caller, body: &[u8]) {
+fn log(caller: &Caller, body: &[u8], dev: Option<&Dev>) {
     let Some(record) = Record::parse(body) else {
         tracing::warn!(target: "server", pid = caller.pid, "a worker sent a log record that is none");
         return;
@@ -80,10 +82,13 @@ fn log(caller: &Caller, body: &[u8]) {
     let text = String::from_utf8_lossy(record.text);
     let (pool, pid, worker) = (&*caller.pool, caller.pid, caller.worker);
     let request = caller.unit_of(record.unit);
+    // In development mode: what the request is.
+    let on = dev.and_then(|dev| dev.named(request));
+    let on = on.as_deref();
     match record.level {
-        Level::Error => tracing::error!(target: "php", pool, pid, worker, request, "{text}"),
-        Level::Warn => tracing::warn!(target: "php", pool, pid, worker, request, "{text}"),
-        Level::Info => tracing::info!(target: "php", pool, pid, worker, request, "{text}"),
-        Level::Debug => tracing::debug!(target: "php", pool, pid, worker, request, "{text}"),
+        Level::Error => tracing::error!(target: "php", pool, pid, worker, request, on, "{text}"),
+        Level::Warn => tracing::warn!(target: "php", pool, pid, worker, request, on, "{text}"),
+        Level::Info => tracing::info!(target: "php", pool, pid, worker, request, on, "{text}"),
+        Level::Debug => tracing::debug!(target: "php", pool, pid, worker, request, on, "{text}"),
     }
 }

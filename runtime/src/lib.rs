@@ -4,6 +4,7 @@
 
 mod banner;
 mod calls;
+mod dev;
 mod generation;
 mod logs;
 mod obituaries;

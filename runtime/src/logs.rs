@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use tracing::Level;
 
 /// What to write where. Without a choice in the config: lines for people in a terminal, JSON elsewhere.
-pub(crate) fn settings(logs: &Logs) -> Settings {
+pub(crate) fn settings(logs: &Logs, dev: bool) -> Settings {
     let terminal = std::io::stderr().is_terminal();
     let encoding = match (logs.mode, logs.encoding) {
         (LogMode::Raw, _) => Encoding::Raw,
@@ -24,7 +24,7 @@ pub(crate) fn settings(logs: &Logs) -> Settings {
     let color = terminal && outputs == [Output::Stderr] && std::env::var_os("NO_COLOR").is_none();
     Settings {
         level: level(logs),
-        style: Style { encoding, color, ending: logs.line_ending.clone() },
+        style: Style { encoding, color, ending: logs.line_ending.clone(), dev },
         channels: logs.channels.iter().map(|(name, channel)| (name.clone(), level(channel))).collect(),
         outputs,
     }

@@ -2,25 +2,32 @@
 
 use crate::settings;
 use rr_config::Config;
-use rr_http::HttpPlugin;
+use rr_http::{ErrorPages, HttpPlugin};
 use rr_plugin::Plugin;
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
 
 /// A plugin, and the pool it wants.
 pub(crate) struct Entry {
     pub(crate) plugin: Box<dyn Plugin>,
     pub(crate) pool: rr_config::Pool,
+    /// Read anew at a reload.
+    pub(crate) pages: Arc<ErrorPages>,
 }
 
-/// The plugins that `config` asks for, bound to their addresses.
+/// The plugins that `config` asks for, bound to their addresses. Relative files are below `here`.
 ///
 /// # Errors
 /// The text of what the first one lacks.
-pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>) -> Result<Vec<Entry>, String> {
+pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     if let Some(http) = &config.http {
+        let pages = Arc::new(ErrorPages::default());
+        pages.read(here, &http.error_pages)?;
         let plugin = HttpPlugin::bind(http.clone(), sockets).map_err(|error| error.to_string())?;
-        entries.push(Entry { plugin: Box::new(plugin), pool: settings::pool(http) });
+        let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)));
+        entries.push(Entry { plugin, pool: settings::pool(http), pages });
     }
     Ok(entries)
 }

@@ -1,11 +1,15 @@
 //! New generations: a fresh PHP with fresh code takes over, or everything stays as it is. Also the successor of a
 //! zygote that died.
 
+use crate::dev::{self, Turn};
 use crate::generation::{Generation, Nursery};
 use crate::settings;
 use crate::zygote::{self, Booted, Zygote};
 use rr_config::{Config, Http, Loader};
+use rr_dev::Dev;
+use rr_http::ErrorPages;
 use rr_pool::{Limits, Pool};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +17,10 @@ use std::time::Duration;
 pub(crate) struct Current {
     pub(crate) zygote: Arc<Zygote>,
     pub(crate) config: Config,
+    /// Where relative files are.
+    pub(crate) here: PathBuf,
+    pub(crate) pages: Arc<ErrorPages>,
+    pub(crate) dev: Option<Arc<Dev>>,
 }
 
 /// Boots a generation.
@@ -46,11 +54,14 @@ pub(crate) async fn reload(pool: &Arc<Pool>, nursery: &Arc<Nursery>, current: &m
     tracing::info!(target: "server", generation = number, "reloading");
     let _ =
         rr_os::notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", rr_os::notify::monotonic_usec()));
-    match replace(pool, nursery, current, number).await {
+    let mut turn = Turn::begin(current.dev.as_ref());
+    match replace(pool, nursery, current, number, &mut turn).await {
         Ok(took) => {
+            turn.open();
             let boot_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(target: "server", generation = number, boot_ms, "reloaded");
         }
+        Err(error) if turn.bar(&error) => {}
         Err(error) => {
             let kept = current.zygote.generation();
             tracing::error!(target: "server", generation = number, kept, "the reload failed, the app goes on as it was: {error}");
@@ -64,10 +75,14 @@ async fn replace(
     nursery: &Arc<Nursery>,
     current: &mut Current,
     number: u32,
+    turn: &mut Turn,
 ) -> Result<Duration, String> {
     let patience =
         current.config.http.as_ref().map_or(Duration::from_secs(60), |http| http.pool.allocate_timeout);
-    let (generation, booted) = boot(nursery, number, patience).await?;
+    let (generation, booted) = tokio::select! {
+        booted = boot(nursery, number, patience) => booted?,
+        () = turn.outdated() => return Err("files have changed again".to_owned()),
+    };
     let mut zygote = Arc::clone(&generation.zygote);
     let config = match read_settings(&booted.settings) {
         Ok(config) => config,
@@ -76,13 +91,20 @@ async fn replace(
             return Err(format!("its settings: {error}"));
         }
     };
+    let pages = config.http.as_ref().map_or(&[][..], |http| &http.error_pages);
+    if let Err(error) = current.pages.read(&current.here, pages) {
+        zygote.exit().await;
+        return Err(format!("its settings: {error}"));
+    }
     let limits = limits(&config).unwrap_or_else(|| limits(&current.config).unwrap_or_default());
+    let limits = dev::hurry(current.dev.as_ref(), limits);
     let rolled = {
         let mut rolling = std::pin::pin!(pool.roll(Arc::new(generation), limits));
         loop {
             let dying = Arc::clone(&zygote);
             tokio::select! {
                 rolled = &mut rolling => break rolled,
+                () = turn.turned(pool, number), if !turn.is_over() => turn.open(),
                 // Before its first worker is ready this ends the reload; after that the way back is closed.
                 () = dying.gone(), if pool.generation() == number => {
                     zygote = successor(pool, nursery, number).await;
@@ -119,7 +141,12 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if old_http.address != new_http.address {
         keys.push("http.address");
     }
-    let rest = |http: &Http| Http { address: Vec::new(), pool: rr_config::Pool::default(), ..http.clone() };
+    let rest = |http: &Http| Http {
+        address: Vec::new(),
+        pool: rr_config::Pool::default(),
+        error_pages: Vec::new(),
+        ..http.clone()
+    };
     if rest(old_http) != rest(new_http) {
         keys.push("http");
     }

@@ -8,15 +8,17 @@ use crate::plugins::Entry;
 use crate::reactor::Reactor;
 use crate::reload::{self, Current};
 use crate::zygote::Command;
-use crate::{logs, plugins, settings, signals, supervisor};
+use crate::{dev, logs, plugins, settings, signals, supervisor};
 use parking_lot::Mutex;
 use rr_config::{Config, Loaded};
+use rr_dev::Dev;
 use rr_log::Guard;
 use rr_plugin::{Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
 use std::ffi::CString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -35,6 +37,8 @@ pub struct Launch {
     pub env: Vec<CString>,
     /// Where the script runs; a release symlink in it is followed anew at every reload.
     pub cwd: CString,
+    /// The folder of the script.
+    pub script: PathBuf,
     /// `8.2.36 (opcache)`, for the banner.
     pub php: String,
     /// The app runs with PHP's web side: superglobals, headers, output as the response.
@@ -76,7 +80,7 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 /// The server did not start.
 pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let config = &launch.loaded.config;
-    let log = rr_log::install(logs::settings(&config.logs))?;
+    let log = rr_log::install(logs::settings(&config.logs, config.dev.enabled))?;
     for warning in &launch.loaded.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
@@ -93,8 +97,10 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         return Err(ServeError::Settings(text));
     }
     let user = user(config)?;
+    let here = PathBuf::from(std::ffi::OsStr::from_bytes(launch.cwd.to_bytes()));
     // Before anything is started, so that a taken port costs nothing.
-    let entries = plugins::enabled(config, rr_os::activation::sockets()).map_err(ServeError::Settings)?;
+    let entries =
+        plugins::enabled(config, rr_os::activation::sockets(), &here).map_err(ServeError::Settings)?;
     if entries.is_empty() {
         let text = "there is nothing to serve: call Server::http() or give an http section with an address";
         return Err(ServeError::Settings(text.to_owned()));
@@ -113,7 +119,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         web: launch.web,
         frankenphp,
     };
-    let server = Server { config: launch.loaded.config, php: launch.php, shard, reactor, command };
+    let dev = dev::of(&launch.loaded.config, &here, &launch.script, &launch.php);
+    let server = Server { config: launch.loaded.config, php: launch.php, shard, reactor, command, here, dev };
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
         .spawn(move || {
@@ -152,6 +159,8 @@ struct Server {
     shard: Arc<Shard>,
     reactor: Reactor,
     command: Command,
+    here: PathBuf,
+    dev: Option<Arc<Dev>>,
 }
 
 impl Server {
@@ -162,8 +171,9 @@ impl Server {
         tokio::spawn(self.reactor.clone().run());
         // One plugin until the others are there; each will have its pool.
         let mut entries = entries;
-        let Some(Entry { plugin, pool: pool_config }) = entries.pop() else { return Ok(0) };
-        let limits = settings::limits(&pool_config);
+        let Some(Entry { plugin, pool: pool_config, pages }) = entries.pop() else { return Ok(0) };
+        let dev = self.dev;
+        let limits = dev::hurry(dev.as_ref(), settings::limits(&pool_config));
         let patience = pool_config.allocate_timeout;
         // The variant with rings of one page is for tests, whatever the config says.
         let ring = if cfg!(feature = "tiny") { rr_shm::segment::DEFAULT_RING } else { pool_config.ring_size };
@@ -184,7 +194,7 @@ impl Server {
             _ = inbox.recv() => return Ok(1),
         };
         let zygote = Arc::clone(&generation.zygote);
-        let methods = Methods::new(orders);
+        let methods = Methods::new(orders.clone(), dev.clone());
         let max_payload = rr_shm::frames::max_payload(ring);
         let workers = limits.num_workers;
         let pool = Pool::new(
@@ -210,17 +220,29 @@ impl Server {
         tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.clone()));
         let addresses = plugin.addresses();
         let (drain_now, drain) = Drain::channel();
-        let mut serving = tokio::spawn(plugin.serve(Context { user, web, pool: Arc::clone(&pool), drain }));
+        let context = Context { user, web, pool: Arc::clone(&pool), drain, dev: dev.clone() };
+        let mut serving = tokio::spawn(plugin.serve(context));
         let pid = rr_os::process::id();
-        Banner { addresses, workers, php: self.php, pid, boot: booted.took, memory: booted.memory }.show();
+        if let Some(dev) = &dev
+            && let Some(signal) = dev::signal(dev)
+        {
+            tokio::spawn(dev::watch(Arc::clone(dev), signal, orders));
+        }
+        let watched = dev.as_ref().map(|dev| format!("watching {} folders", dev.watched()));
+        let php = self.php;
+        Banner { addresses, workers, php, pid, boot: booted.took, memory: booted.memory, dev: watched }
+            .show();
         let _ = rr_os::notify::notify(&format!("READY=1\nMAINPID={pid}\nSTATUS={workers} workers"));
         spawn_watchdog(self.config.endure.watchdog_sec);
         let grace = self.config.endure.grace_period;
-        let mut current = Current { zygote, config: self.config };
+        let mut current = Current { zygote, config: self.config, here: self.here, pages, dev };
         obey(&mut inbox, &pool, &nursery, &mut current).await;
 
         tracing::info!(target: "server", grace_seconds = grace.as_secs(), "stopping: requests that run are finished first");
         let _ = rr_os::notify::notify("STOPPING=1");
+        if let Some(dev) = &current.dev {
+            dev.release();
+        }
         let _ = drain_now.send(true);
         let deadline = Instant::now() + grace;
         let drained = async {

@@ -2,6 +2,7 @@
 
 use crate::api::exceptions::{self, Cause};
 use crate::api::server::{App, Server};
+use crate::role::dev;
 use crate::zend;
 use ext_php_rs::prelude::*;
 use roadrunner_runtime::Launch;
@@ -32,7 +33,9 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
             "Server::run(): the script must be a file (or php -r), because the server starts it again",
         ));
     }
-    let loaded = server.load().map_err(|error| wrong(&error.to_string()))?;
+    let mut loaded = server.load().map_err(|error| wrong(&error.to_string()))?;
+    loaded.config.dev.enabled = dev::wanted(loaded.config.dev.enabled);
+    let dev = loaded.config.dev.enabled;
     let app = loaded.config.http.as_ref().map(|http| &http.app);
     if matches!(server.app, App::None) {
         let Some(root) = app.and_then(|app| app.root.as_deref()) else {
@@ -50,9 +53,10 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     Ok(Launch {
         loaded,
         binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,
-        args: arguments().map_err(|error| wrong(&format!("the command line: {error}")))?,
-        env: environment(),
+        args: arguments(dev).map_err(|error| wrong(&format!("the command line: {error}")))?,
+        env: environment(dev),
         cwd: working_directory(),
+        script: script_folder(),
         php: describe_php(),
         web,
     })
@@ -89,12 +93,15 @@ fn binary() -> std::io::Result<PathBuf> {
 }
 
 /// The command line of this process with the INI settings of a server behind the program's name.
-fn arguments() -> std::io::Result<Vec<CString>> {
+fn arguments(dev: bool) -> std::io::Result<Vec<CString>> {
     let mut original = rr_os::proc::command_line()?.into_iter();
     let mut args = vec![original.next().unwrap_or_else(|| b"php".to_vec())];
     let mut ini: Vec<String> = INI.iter().map(ToString::to_string).collect();
     if !zend::has_opcache() && Path::new(&zend::extension_dir()).join("opcache.so").exists() {
         ini.push("zend_extension=opcache".to_owned());
+    }
+    if dev {
+        ini.extend(dev::INI.map(str::to_owned));
     }
     for setting in ini {
         args.push(b"-d".to_vec());
@@ -105,10 +112,18 @@ fn arguments() -> std::io::Result<Vec<CString>> {
 }
 
 /// The environment of the app: ours, with huge pages for PHP's heap, which make a fork of a large app cheap.
-fn environment() -> Vec<CString> {
+fn environment(dev: bool) -> Vec<CString> {
     let ours = std::env::vars_os().filter(|(name, _)| {
         // Meant for the master alone.
-        !["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
+        !dev::is_variable(name)
+            && ![
+                "NOTIFY_SOCKET",
+                "WATCHDOG_USEC",
+                "WATCHDOG_PID",
+                "LISTEN_FDS",
+                "LISTEN_PID",
+                "LISTEN_FDNAMES",
+            ]
             .iter()
             .any(|hidden| name == hidden)
     });
@@ -123,7 +138,17 @@ fn environment() -> Vec<CString> {
     if std::env::var_os("USE_ZEND_ALLOC_HUGE_PAGES").is_none() {
         pairs.push(b"USE_ZEND_ALLOC_HUGE_PAGES=1".to_vec());
     }
+    if dev {
+        pairs.push(dev::told(true));
+    }
     pairs.into_iter().filter_map(zend::c_string).collect()
+}
+
+/// The folder of the script; where we are for `php -r`.
+fn script_folder() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    let script = zend::script_path().map(|path| here.join(path)).filter(|path| path.is_file());
+    script.and_then(|path| path.parent().map(Path::to_owned)).unwrap_or(here)
 }
 
 /// `$PWD` if it is where we are, with its symlinks, so that a release switched underneath is found at a reload.

@@ -1,7 +1,9 @@
 //! What the PHP engine must do in each process. A process is the master by running `Server::run()`, or what the
 //! master has assigned through the environment when it exec'ed it.
 
+pub(crate) mod dev;
 pub(crate) mod hooks;
+mod leaks;
 mod master;
 pub(crate) mod serve;
 pub(crate) mod session;
@@ -73,6 +75,7 @@ fn assume(value: &str) -> Result<(), String> {
         rr_os::user::become_user(&user.into()).map_err(|error| format!("server.user: {error}"))?;
     }
     zend::web::worker_functions();
+    dev::startup();
     if assignment.web {
         zend::web::name(assignment.frankenphp);
     }

@@ -4,7 +4,7 @@ use crate::api::exceptions::{self, Cause, of_session};
 use crate::api::request::Request;
 use crate::api::response::{self, Parts, Response};
 use crate::api::worker::Worker;
-use crate::role::{hooks, session};
+use crate::role::{dev, hooks, leaks, session};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
@@ -54,6 +54,7 @@ fn receive() -> Result<Option<Request>, SessionError> {
             }
             Event::Unit(unit) => {
                 SEEN.with(|seen| seen.set(seen.get() + 1));
+                leaks::begin(&unit);
                 if let Some(request) = Request::new(unit) {
                     return Ok(Some(request));
                 }
@@ -86,6 +87,7 @@ pub(crate) fn handler(handler: &Callable, app: &Zval) -> i32 {
         if !zend::end_request(!(sound && freed)) {
             return BROKEN;
         }
+        leaks::check();
     }
 }
 
@@ -131,6 +133,7 @@ pub(crate) fn next() -> PhpResult<Option<Request>> {
         PHP_BROKEN.with(|broken| broken.set(true));
         return Err(exceptions::of(Cause::Channel, "PHP is broken after a fatal error; the worker ends"));
     }
+    leaks::check();
     receive().map_err(|error| of_session(&error))
 }
 
@@ -149,7 +152,7 @@ pub(crate) fn respond(value: &Zval) -> PhpResult<()> {
         }
         Err(Failure::Bailed) => {
             PHP_BROKEN.with(|broken| broken.set(true));
-            send_error(&zend::last_error().unwrap_or_else(|| "a fatal error".to_owned()));
+            send_error(&last_error());
             Err(exceptions::of(Cause::Channel, "a fatal error in the body of a response; the worker ends"))
         }
         Err(Failure::Value(text)) => Err(exceptions::of(Cause::Other, text)),
@@ -210,17 +213,22 @@ fn settle(outcome: Outcome) -> bool {
             true
         }
         Outcome::Threw => {
-            let text = zend::exception_text().unwrap_or_default();
+            let text = dev::exception().or_else(zend::exception_text).unwrap_or_default();
             // The log line carries the request's number as long as the unit is open.
             let sound = zend::report_exception();
             send_error(&text);
             sound
         }
         Outcome::Bailed => {
-            send_error(&zend::last_error().unwrap_or_else(|| "a fatal error".to_owned()));
+            send_error(&last_error());
             false
         }
     }
+}
+
+/// What PHP says of a fatal error.
+fn last_error() -> String {
+    dev::last_error().or_else(zend::last_error).unwrap_or_else(|| "a fatal error".to_owned())
 }
 
 /// Makes of a failed send what the client and the log can use. `false`: the worker must end.

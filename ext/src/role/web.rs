@@ -2,12 +2,12 @@
 //! calls in here while a request runs, and the worker's session.
 
 use crate::api::response;
-use crate::role::{hooks, session};
+use crate::role::{dev, hooks, leaks, session};
 use crate::zend::web::{self, Texts, Variables};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::types::{ZendHashTable, Zval};
 use rr_wire::form::{Part, Parts};
-use rr_wire::http::{RequestView, encode_response};
+use rr_wire::http::{FAILED, RequestView, encode_response};
 use rr_wire::log::Level;
 use rr_worker::{Event, Session, SessionError, Unit};
 use std::cell::{Cell, RefCell};
@@ -72,6 +72,8 @@ struct State {
     finished: bool,
     /// The script failed: a stream that has begun is broken off.
     failed: Option<String>,
+    /// Development mode: what to say instead of it, and whether also in place of what the script has printed.
+    report: Option<(String, bool)>,
     open: bool,
 }
 
@@ -140,7 +142,7 @@ fn next() -> Option<Held> {
                 STOPPED.with(|stopped| stopped.set(true));
                 return None;
             }
-            Ok(Event::Unit(unit)) => match accept(unit) {
+            Ok(Event::Unit(unit)) => match accepted(unit) {
                 Some(held) => {
                     SERVED.with(|served| served.set(served.get() + 1));
                     return Some(held);
@@ -156,6 +158,11 @@ fn next() -> Option<Held> {
             }
         }
     }
+}
+
+fn accepted(unit: Unit) -> Option<Held> {
+    leaks::begin(&unit);
+    accept(unit)
 }
 
 /// Prepares the state for a unit.
@@ -236,6 +243,9 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
     }
     let ended = web::end(!sound);
     close();
+    if !classic {
+        leaks::check();
+    }
     ended && (sound || classic)
 }
 
@@ -245,6 +255,7 @@ fn settle(outcome: Outcome, classic: bool) -> bool {
         Outcome::Returned | Outcome::Exited => true,
         Outcome::Threw => {
             let text = zend::exception_text().unwrap_or_default();
+            note(dev::exception(), false);
             if !web::headers_sent() {
                 web::status(if web::was_ttl() { 504 } else { 500 });
             }
@@ -255,12 +266,22 @@ fn settle(outcome: Outcome, classic: bool) -> bool {
         }
         Outcome::Bailed => {
             let text = zend::last_error().unwrap_or_else(|| "a fatal error".to_owned());
+            note(dev::last_error(), true);
             if !web::headers_sent() {
                 web::status(if web::was_ttl() { 504 } else { 500 });
             }
             failed(&text);
             classic
         }
+    }
+}
+
+/// Notes a report of development mode. It takes the place of half a page, unless the app has a handler that may have
+/// made a whole one.
+fn note(report: Option<String>, fatal: bool) {
+    if let Some(report) = report {
+        let alone = !zend::dev::has_handler(fatal);
+        with(|state| state.report = Some((report, alone)));
     }
 }
 
@@ -422,11 +443,16 @@ pub(crate) fn finish(end: End) {
         }
         match state.failed.take() {
             Some(text) if state.head_sent => Some(text),
+            Some(_) if state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) => {
+                state.body.clear();
+                state.report.take().map(|(report, _)| report)
+            }
             text => {
                 let status = *state.status.get_or_insert(500);
                 if text.is_some() && state.body.is_empty() && status >= 500 {
                     state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
                     state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
+                    state.headers.push((FAILED.as_bytes().to_vec(), Vec::new()));
                     let text = if status == 504 { "Gateway Timeout\n" } else { "Internal Server Error\n" };
                     state.body.extend_from_slice(text.as_bytes());
                 }

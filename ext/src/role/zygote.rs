@@ -2,7 +2,7 @@
 
 use crate::api::server::Server;
 use crate::role::web_plan::Plan;
-use crate::role::worker;
+use crate::role::{leaks, worker};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
@@ -20,7 +20,10 @@ const FAILED: i32 = 255;
 pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
     let began = Instant::now();
     let (settings, http) = match server.load() {
-        Ok(loaded) => (loaded.config.to_json(), loaded.config.http),
+        Ok(loaded) => {
+            leaks::enable(loaded.config.dev.leaks);
+            (loaded.config.to_json(), loaded.config.http)
+        }
         Err(error) => {
             eprintln!("{error}");
             exit_now(1)
@@ -67,7 +70,9 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
 
 /// An exec'ed worker: boots and serves.
 pub(crate) fn run_exec(server: &Server, new: NewWorker) -> PhpResult<i64> {
-    let http = server.load().ok().and_then(|loaded| loaded.config.http);
+    let config = server.load().ok().map(|loaded| loaded.config);
+    leaks::enable(config.as_ref().is_some_and(|config| config.dev.leaks));
+    let http = config.and_then(|config| config.http);
     let plan = Plan::of(server, http.unwrap_or_default());
     if let Some(plan) = plan {
         plan.directives();

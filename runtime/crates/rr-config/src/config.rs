@@ -4,6 +4,7 @@ use crate::decode::{Decoder, Kind};
 use crate::error::{ConfigError, Warning};
 use crate::kinds::{Maybe, Nested};
 use crate::node::Node;
+use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
 use crate::sections::logs::Logs;
@@ -20,6 +21,8 @@ pub struct Config {
     pub logs: Logs,
     /// Start and stop.
     pub endure: Endure,
+    /// The mode for a developer's machine.
+    pub dev: Dev,
     /// The whole merged tree, with the sections of plugins that decode their own.
     pub raw: Node,
 }
@@ -57,7 +60,7 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure"];
+const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -67,6 +70,7 @@ impl Config {
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
+        let dev = section(&raw, "dev", &DevKind, &mut decoder).unwrap_or_default();
         if let Some(map) = raw.as_map() {
             decoder.unknown_keys(map, "", KNOWN, UNSERVED);
         }
@@ -77,7 +81,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, logs, endure, raw }),
+            None => Ok(Self { server, http, logs, endure, dev, raw }),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
-use crate::sections::{endure::Endure, http::Http, logs::Logs, server::Server};
+use crate::sections::{dev::Dev, endure::Endure, http::Http, logs::Logs, server::Server};
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
 pub fn reference() -> String {
@@ -12,6 +12,7 @@ pub fn reference() -> String {
     table::<Http>(&mut out, "http");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
+    table::<Dev>(&mut out, "dev");
     out
 }
 

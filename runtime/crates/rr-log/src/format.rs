@@ -26,12 +26,14 @@ pub struct Style {
     pub color: bool,
     /// What ends a line.
     pub ending: String,
+    /// Lines of requests, and what belongs to them, in the form of development mode.
+    pub dev: bool,
 }
 
 #[derive(Default)]
-struct Fields {
-    message: String,
-    others: Map<String, Value>,
+pub(crate) struct Fields {
+    pub(crate) message: String,
+    pub(crate) others: Map<String, Value>,
 }
 
 impl Fields {
@@ -87,6 +89,11 @@ impl Style {
         let paint = |code: &str, text: &str| {
             if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
+        if self.dev
+            && let Some(line) = crate::dev::line(&paint, level, logger, fields, now)
+        {
+            return line;
+        }
         let name = match level {
             Level::ERROR => paint("1;31", "ERROR"),
             Level::WARN => paint("33", "WARN "),
@@ -108,7 +115,7 @@ impl Style {
 }
 
 /// Keeps a line one line, and a worker's output from driving the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.trim_end().chars() {
         match character {
@@ -145,7 +152,7 @@ fn json(level: Level, logger: &str, fields: Fields, now: SystemTime) -> String {
 }
 
 /// `2026-11-22T20:15:00.123Z`.
-fn time(now: SystemTime) -> String {
+pub(crate) fn time(now: SystemTime) -> String {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
@@ -194,7 +201,7 @@ mod tests {
 
     #[test]
     fn console_lines_do_not_pass_control_characters_on() {
-        let style = Style { encoding: Encoding::Console, color: false, ending: "\n".to_owned() };
+        let style = Style { encoding: Encoding::Console, color: false, ending: "\n".to_owned(), dev: false };
         let line = style.console(Level::ERROR, "http", &fields(), UNIX_EPOCH);
         assert_eq!(line, "1970-01-01T00:00:00.000Z ERROR http said \"hi\" URI=/a\\u{1b}[31m status=200");
     }

@@ -2,6 +2,7 @@
 //! a slow terminal or disk stops nobody. Lines that do not fit the queue are counted, and the count is written.
 #![forbid(unsafe_code)]
 
+mod dev;
 mod format;
 mod sink;
 

@@ -2,6 +2,7 @@
 //! plugin knows another. The list of plugins is in the composition root (`runtime/src/plugins.rs`).
 #![forbid(unsafe_code)]
 
+use rr_dev::Dev;
 pub use rr_os::user::{Identity, open_as};
 use rr_pool::{BoxFuture, Pool};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Context {
     pub pool: Arc<Pool>,
     /// Becomes `true` when it should finish.
     pub drain: Drain,
+    /// Development mode, when it is on.
+    pub dev: Option<Arc<Dev>>,
 }
 
 /// Tells when to finish.

@@ -93,13 +93,15 @@ impl Core {
             streaming: false,
             interrupted: None,
         });
-        let (id, more, behind) = (worker.id, worker.has_room(prefetch), worker.held.len() > 1);
+        let (id, pid) = (worker.id, worker.pid);
+        let (more, behind) = (worker.has_room(prefetch), worker.held.len() > 1);
         if !std::mem::replace(&mut worker.dirty, true) {
             self.dirty.push(slot);
         }
         {
             let mut state = unit.state.lock();
             state.place = Place::At { slot, worker: id, sequence };
+            state.pid = pid;
             if let Some(writer) = state.writer.take() {
                 writer.wake();
             }

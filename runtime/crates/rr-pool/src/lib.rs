@@ -26,7 +26,7 @@ pub use pool::Pool;
 pub use shard::{Readable, Shard};
 pub use spawn::{BoxFuture, Ended, Interrupt, Process, Spawn, Spawned, StartError, WorkerInfo};
 pub use state::{State, StateCell};
-pub use unit::{BodySender, Exchange, ReplyFrame, Request, SendError};
+pub use unit::{BodySender, Exchange, ReplyFrame, Request, SendError, Trace};
 
 #[cfg(test)]
 mod tests;

@@ -86,6 +86,18 @@ impl Pool {
         Ok(())
     }
 
+    /// Resolves once no worker older than `generation` takes new work; some may still finish what they have.
+    pub async fn turned(&self, generation: u32) {
+        let serves = |worker: &Worker| {
+            worker.generation < generation
+                && matches!(worker.state.get(), State::Booting | State::Ready | State::Working)
+        };
+        self.until(|core| {
+            (core.closing || core.generation >= generation && core.count(serves) == 0).then_some(())
+        })
+        .await;
+    }
+
     /// Replaces the maker of workers without replacing workers: its zygote died and has a successor.
     pub fn set_spawner(&self, spawner: Arc<dyn Spawn>) {
         *self.spawner.lock() = spawner;

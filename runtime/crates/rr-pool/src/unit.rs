@@ -48,6 +48,8 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct UnitState {
     pub place: Place,
+    /// The process that was given it last; 0 for none.
+    pub pid: u32,
     pub frames: VecDeque<ReplyFrame>,
     /// The last frame is in `frames`, or was.
     pub complete: bool,
@@ -70,6 +72,7 @@ impl Unit {
     pub(crate) fn new(id: u64, submitted: Instant, request: Request) -> Self {
         let state = UnitState {
             place: Place::Queued,
+            pid: 0,
             frames: VecDeque::new(),
             complete: false,
             error: None,
@@ -116,6 +119,18 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
+/// Tells who runs a unit, or has run it.
+#[derive(Debug, Clone)]
+pub struct Trace(Arc<Unit>);
+
+impl Trace {
+    /// The process that was given the unit last.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.0.state.lock().pid).filter(|pid| *pid > 0)
+    }
+}
+
 /// The plugin's hold on a unit. Dropping it cancels the unit.
 #[derive(Debug)]
 pub struct Exchange {
@@ -155,6 +170,12 @@ impl Exchange {
     /// The next frame; `None` after the last.
     pub async fn next(&mut self) -> Option<Result<ReplyFrame, ExecError>> {
         poll_fn(|cx| self.poll_frame(cx)).await
+    }
+
+    /// Tells who runs the unit, also when the exchange is gone.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        Trace(Arc::clone(&self.unit))
     }
 
     /// The end that sends the rest of the body.

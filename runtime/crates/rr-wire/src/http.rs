@@ -24,6 +24,9 @@ const FIELDS: usize = 7;
 const RESPONSE_FIXED: usize = 4;
 const PAIR: usize = 6;
 
+/// A header by which a worker of the web modes marks an answer whose body is not the app's. The master takes it away.
+pub const FAILED: &str = "rr-failed";
+
 /// Why a block is not a context of this module.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ContextError {

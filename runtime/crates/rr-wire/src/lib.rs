@@ -6,6 +6,7 @@ pub mod form;
 pub mod frame;
 pub mod http;
 pub mod log;
+pub mod report;
 pub mod rpc;
 
 pub use frame::{Bits, Flags, FrameError, Header, MAX_HEADER, PREFIX};
@@ -22,6 +23,7 @@ pub fn fuzz(data: &[u8]) {
         }
     }
     let _ = log::Record::parse(data);
+    let _ = report::Report::parse(&String::from_utf8_lossy(data)).map(|report| report.encode(4096));
     if let Ok(head) = http::RequestView::parse(data) {
         let _ = head.headers().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let _ = (head.method(), head.target(), head.authority(), head.remote(), head.version());

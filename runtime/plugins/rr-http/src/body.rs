@@ -1,5 +1,6 @@
 //! Response bodies: one piece, or a stream of a worker's frames that is read as fast as the client takes it.
 
+use crate::failure;
 use crate::files::Source;
 use crate::io::{Activity, Phase};
 use crate::respond;
@@ -162,7 +163,7 @@ impl http_body::Body for Body {
                                 continue;
                             }
                             Poll::Ready(Some(Err(error))) => {
-                                tracing::error!(target: "http", "a response was cut off: {error}");
+                                tracing::error!(target: "http", "a response was cut off: {}", failure::words(&error));
                                 this.kind = Kind::Broken(error);
                                 // hyper flushes while a body is pending, and drops what it holds at an error.
                                 cx.waker().wake_by_ref();
@@ -247,6 +248,9 @@ pub(crate) struct Log {
     written: u64,
     status: u16,
     access: Option<Access>,
+    /// Development mode: the line is for a person.
+    dev: bool,
+    worker: Option<(u32, u64)>,
 }
 
 struct Access {
@@ -259,7 +263,8 @@ struct Access {
 impl Log {
     pub(crate) fn begin<B: http_body::Body>(client: &Client, request: &Request<B>) -> Option<Box<Self>> {
         let access = client.shared.config.access_logs;
-        let wanted = if access {
+        let dev = client.shared.context.dev.is_some();
+        let wanted = if access || dev {
             tracing::enabled!(target: "http", tracing::Level::INFO)
         } else {
             tracing::enabled!(target: "http", tracing::Level::DEBUG)
@@ -289,11 +294,14 @@ impl Log {
                 user_agent: header("user-agent"),
                 referer: header("referer"),
             }),
+            dev: dev && !access,
+            worker: None,
         }))
     }
 
-    pub(crate) fn answered(mut self: Box<Self>, status: StatusCode) -> Box<Self> {
+    pub(crate) fn answered(mut self: Box<Self>, status: StatusCode, worker: Option<(u32, u64)>) -> Box<Self> {
         self.status = status.as_u16();
+        self.worker = worker;
         self
     }
 
@@ -301,6 +309,16 @@ impl Log {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let start = self.start.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (method, remote, uri, url) = (&*self.method, &*self.remote, &*self.uri, &*self.url);
+        if self.dev {
+            let elapsed_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let (pid, memory) = self.worker.unzip();
+            tracing::info!(
+                target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,
+                read_bytes = self.read, write_bytes = self.written, start, elapsed, elapsed_us, pid, memory,
+                "http log"
+            );
+            return;
+        }
         match &self.access {
             None => tracing::debug!(
                 target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,

@@ -1,6 +1,7 @@
 //! Accepting clients, and watching over their connections: one look a second at all of them ends those whose
 //! client is too slow, so that a connection costs no timer.
 
+use crate::error_pages::ErrorPages;
 use crate::io::{Activity, ClientIo, Phase, Stream};
 use crate::listen::{Listener, SocketFile};
 use crate::resolve::Resolver;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) resolver: Option<Resolver>,
     /// Receives forms; `None`: workers get them as they are.
     pub(crate) uploads: Option<Arc<Uploads>>,
+    /// Bodies of the server's own answers to failures.
+    pub(crate) pages: Arc<ErrorPages>,
     builder: http1::Builder,
     draining: AtomicBool,
     connections: Mutex<HashMap<u64, Arc<Entry>>>,
@@ -59,6 +62,7 @@ pub(crate) async fn serve(
     listeners: Vec<Listener>,
     config: Arc<Http>,
     resolver: Option<Resolver>,
+    pages: Arc<ErrorPages>,
     context: Context,
 ) {
     let mut builder = http1::Builder::new();
@@ -76,6 +80,7 @@ pub(crate) async fn serve(
     let shared = Arc::new(Shared {
         resolver,
         uploads,
+        pages,
         config,
         context,
         builder,

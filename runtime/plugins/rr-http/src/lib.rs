@@ -4,6 +4,8 @@
 
 mod body;
 mod connection;
+mod error_pages;
+mod failure;
 mod files;
 mod io;
 mod listen;
@@ -13,6 +15,7 @@ mod respond;
 mod service;
 mod uploads;
 
+pub use error_pages::ErrorPages;
 pub use files::fuzz as fuzz_range;
 pub use listen::{BindError, Listener};
 pub use multipart::fuzz as fuzz_multipart;
@@ -28,6 +31,7 @@ use std::sync::Arc;
 pub struct HttpPlugin {
     config: Arc<Http>,
     listeners: Vec<Listener>,
+    pages: Arc<ErrorPages>,
 }
 
 impl HttpPlugin {
@@ -41,7 +45,13 @@ impl HttpPlugin {
         } else {
             inherited.into_iter().map(listen::adopt).collect::<Result<_, _>>()?
         };
-        Ok(Self { config: Arc::new(config), listeners })
+        Ok(Self { config: Arc::new(config), listeners, pages: Arc::default() })
+    }
+
+    /// Answers failures with these pages, which may be read anew at any time.
+    #[must_use]
+    pub fn with_pages(self, pages: Arc<ErrorPages>) -> Self {
+        Self { pages, ..self }
     }
 }
 
@@ -57,6 +67,6 @@ impl Plugin for HttpPlugin {
     fn serve(self: Box<Self>, context: Context) -> BoxFuture<()> {
         // Here and not in the task: its descriptor is there from the start.
         let resolver = resolve::Resolver::new(&self.config.app);
-        Box::pin(connection::serve(self.listeners, self.config, resolver, context))
+        Box::pin(connection::serve(self.listeners, self.config, resolver, self.pages, context))
     }
 }

@@ -1,6 +1,7 @@
 //! From what a worker says, or fails to say, to a response.
 
 use crate::body::Body;
+use crate::failure::{Failure, Own};
 use crate::files;
 use crate::service::Client;
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use std::path::PathBuf;
 /// Headers that belong to the connection, which is not the worker's.
 const HOP_BY_HOP: [&str; 5] = ["transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade"];
 
+/// A worker says by this header that the body is its own short text, because the app failed and printed nothing.
+const FAILED: &str = rr_wire::http::FAILED;
+
 /// A short text of the server's own.
 pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Body> {
     let reason = status.canonical_reason().unwrap_or("error");
@@ -26,6 +30,7 @@ pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::full(Bytes::from(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.extensions_mut().insert(Own);
     response
 }
 
@@ -57,6 +62,9 @@ pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
     }
     let text = if config.pool.debug { error.to_string() } else { String::new() };
     let mut response = plain(status, &text);
+    if client.shared.context.dev.is_some() {
+        response.extensions_mut().insert(Failure(error.to_string().into()));
+    }
     if error.may_retry() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -98,6 +106,8 @@ struct Head {
     headers: HeaderMap,
     /// The file that is the body.
     file: Option<Bytes>,
+    /// The body is the worker's own short text.
+    failed: bool,
 }
 
 /// Names of headers that name a file, beside the one that only the extension can write.
@@ -125,10 +135,11 @@ fn head_of(frame: &ReplyFrame) -> Result<Head, String> {
             headers.append(name, value);
         }
     }
+    let failed = headers.remove(FAILED).is_some();
     if let Some(path) = headers.remove(X_SENDFILE) {
         file.get_or_insert_with(|| Bytes::copy_from_slice(path.as_bytes()));
     }
-    Ok(Head { status, headers, file })
+    Ok(Head { status, headers, file, failed })
 }
 
 fn header(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), String> {
@@ -160,7 +171,7 @@ fn interim(head: &Head) -> Bytes {
 
 /// A response whose body comes from the worker.
 fn whole(frame: ReplyFrame, exchange: Exchange, head: Head) -> Response<Body> {
-    let Head { status, mut headers, .. } = head;
+    let Head { status, mut headers, failed, .. } = head;
     let trailing = announced(&mut headers);
     let body = if frame.more {
         Body::stream(frame.body, exchange, trailing)
@@ -181,6 +192,9 @@ fn whole(frame: ReplyFrame, exchange: Exchange, head: Head) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if failed {
+        response.extensions_mut().insert(Own);
+    }
     response
 }
 

@@ -5,7 +5,7 @@ use crate::connection::Shared;
 use crate::io::{Activity, Phase};
 use crate::resolve::Target;
 use crate::uploads::{Received, Receiver, Uploads};
-use crate::{files, multipart, respond};
+use crate::{failure, files, multipart, respond};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -42,10 +42,11 @@ enum Refusal {
 
 pub(crate) async fn handle(
     client: Arc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     client.activity.enter(Phase::Busy);
     let log = Log::begin(&client, &request);
+    let noted = failure::note(&client, &mut request);
     let head = *request.method() == Method::HEAD;
     let mut response = match run(&client, request).await {
         Ok(response) => response,
@@ -53,8 +54,13 @@ pub(crate) async fn handle(
         Err(Refusal::Long(status, text)) => respond::plain(status, &text),
         Err(Refusal::Gone) => respond::plain(StatusCode::BAD_REQUEST, "the request body ended early"),
     };
+    failure::dress(&client, noted.as_ref(), &mut response);
     let status = response.status();
-    response.body_mut().attach(Arc::clone(&client.activity), log.map(|log| log.answered(status)), head);
+    response.body_mut().attach(
+        Arc::clone(&client.activity),
+        log.map(|log| log.answered(status, noted.as_ref().and_then(failure::Noted::worker))),
+        head,
+    );
     Ok(response)
 }
 
@@ -77,6 +83,9 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
             }
         },
     };
+    if let Some(response) = failure::closed(client).await {
+        return Ok(response);
+    }
     let mut size = 0;
     if let Some((uploads, boundary)) = form(&parts, client) {
         let form = receive(&mut body, uploads, &boundary, config, &mut size).await?;
@@ -90,10 +99,12 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
         read_inline(&mut body, room, &mut size, config.max_request_size, config.read_timeout).await?
     };
     let more = inline.rest.is_some();
+    let noted = inline.bytes.clone();
     let exchange = match pool.submit(Work { context, body: inline.bytes, more, keep: None }) {
         Ok(exchange) => exchange,
         Err(error) => return Ok(respond::failed(&error, client)),
     };
+    failure::submitted(client, &parts, &noted, more, &exchange);
     if let Some(first) = inline.rest {
         let pump = Pump { sender: exchange.body_sender(), size, client: Arc::clone(client) };
         tokio::spawn(pump.run(first, body));
@@ -227,6 +238,7 @@ async fn submit_form(
         Ok(exchange) => exchange,
         Err(error) => return Ok(respond::failed(&error, client)),
     };
+    failure::submitted(client, parts, &Bytes::new(), false, &exchange);
     if !block.is_empty() {
         let sender = exchange.body_sender();
         tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::error_pages::{ErrorPage, Pages};
 use super::pool::Pool;
 use crate::decode::{Decoder, Kind, section};
 use crate::kinds::{Choice, Directives, Flag, Names, Nested, Number, Size, Status, Text, Time};
@@ -31,6 +32,9 @@ section! {
         uploads: Uploads = Uploads::default() => Nested;
         /// Ours: the PHP files that answer requests, where `Server::http()` or `httpLoop()` name no function.
         app: App = App::default() => Nested;
+        /// Ours: files that are sent in place of the server's short texts for failures, by status: `404`, `5xx`,
+        /// `4xx` or `default`.
+        error_pages: Vec<ErrorPage> = Vec::new() => Pages;
         /// Ours: how long a client may take to send a request's head.
         header_timeout: Duration = Duration::from_secs(30) => Time::POSITIVE;
         /// Ours: how long a connection may stay without a request.

@@ -1,7 +1,9 @@
 //! The settings this version serves, one file per section. Each is a table (`section!`): struct, defaults,
 //! decoding, known keys and reference come from it. Knows nothing of files, overrides or includes.
 
+pub(crate) mod dev;
 pub(crate) mod endure;
+pub(crate) mod error_pages;
 pub(crate) mod http;
 pub(crate) mod logs;
 pub(crate) mod pool;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod defaults;
+mod dev;
 mod faults;
 mod random;
 mod rows;
