@@ -8,6 +8,7 @@ fn main() {
     println!("cargo:rerun-if-changed=ext/src/zend/shim.c");
     println!("cargo:rerun-if-changed=ext/src/zend/shim.h");
     println!("cargo:rerun-if-changed=ext/src/zend/web.c");
+    println!("cargo:rerun-if-changed=ext/src/zend/embedded.c");
     let output = Command::new(&php_config).arg("--includes").output();
     let includes = match output {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -22,6 +23,7 @@ fn main() {
     shim.define("_GNU_SOURCE", None)
         .file("ext/src/zend/shim.c")
         .file("ext/src/zend/web.c")
+        .file("ext/src/zend/embedded.c")
         .flag("-fvisibility=hidden")
         .flag("-Werror=implicit-function-declaration")
         .flag("-Wno-unused-parameter")

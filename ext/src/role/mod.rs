@@ -53,6 +53,7 @@ pub(crate) fn startup() -> i32 {
         eprintln!("roadrunner: PHP refused the extension's exception classes");
         return 1;
     }
+    zend::embedded::install();
     match zend::take_env(VARIABLE).map(|value| assume(&value)) {
         None | Some(Ok(())) => 0,
         Some(Err(error)) => {
