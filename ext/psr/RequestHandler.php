@@ -54,7 +54,7 @@ final class RequestHandler
         $this->useFactories($factories === null ? [] : (\is_array($factories) ? $factories : [$factories]));
         // What every request needs is there before the workers are forked.
         \class_exists(Response::class) && \class_exists(ServerRequest::class) && \class_exists(RequestBody::class);
-        \class_exists(Uri::class) && \class_exists(UploadedFile::class) && \class_exists(Stream::class);
+        \class_exists(Uri::class) && \class_exists(Stream::class) && \class_exists(Input::class);
     }
 
     /**
@@ -156,17 +156,17 @@ final class RequestHandler
         if ($request->getProtocolVersion() !== $protocol) {
             $request = $request->withProtocolVersion($protocol);
         }
-        $cookies = ServerRequest::cookiesOf($native);
+        $cookies = Input::cookies($native);
         if ($cookies !== []) {
             $request = $request->withCookieParams($cookies);
         }
         if ($native->queryString() !== '') {
             $request = $request->withQueryParams($native->query());
         }
-        $form = ServerRequest::formOf($native);
+        $form = Input::form($native);
         if ($form !== null) {
             $request = $request->withParsedBody($form);
-            $files = ServerRequest::filesOf($native);
+            $files = Input::files($native);
             if ($files !== []) {
                 $request = $request->withUploadedFiles(UploadedFile::tree($files, $this->files, $this->streams));
             }

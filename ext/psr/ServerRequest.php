@@ -121,7 +121,7 @@ final class ServerRequest implements ServerRequestInterface
 
     public function getCookieParams(): array
     {
-        return $this->cookies ??= self::cookiesOf($this->native);
+        return $this->cookies ??= Input::cookies($this->native);
     }
 
     public function withCookieParams(array $cookies): static
@@ -145,7 +145,7 @@ final class ServerRequest implements ServerRequestInterface
 
     public function getUploadedFiles(): array
     {
-        return $this->files ??= UploadedFile::tree(self::filesOf($this->native));
+        return $this->files ??= UploadedFile::tree(Input::files($this->native));
     }
 
     public function withUploadedFiles(array $uploadedFiles): static
@@ -163,7 +163,7 @@ final class ServerRequest implements ServerRequestInterface
     public function getParsedBody()
     {
         if (!$this->isParsed) {
-            $this->parsed = self::formOf($this->native);
+            $this->parsed = Input::form($this->native);
             $this->isParsed = true;
         }
         return $this->parsed;
@@ -210,75 +210,6 @@ final class ServerRequest implements ServerRequestInterface
     {
         $scheme = $native->isSecure() ? 'https' : 'http';
         return Uri::ofRequest($scheme, $native->host(), $native->path(), $native->queryString());
-    }
-
-    /**
-     * `$_COOKIE`: of several with one name the first; a name may make an array.
-     *
-     * @internal
-     */
-    public static function cookiesOf(Native $native): array
-    {
-        $line = $native->header('cookie');
-        if ($line === null) {
-            return [];
-        }
-        $cookies = [];
-        foreach (\explode(';', $line) as $pair) {
-            $mark = \strpos($pair, '=');
-            $name = \ltrim($mark === false ? $pair : \substr($pair, 0, $mark));
-            if ($name === '') {
-                continue;
-            }
-            $value = $mark === false ? '' : \rawurldecode(\substr($pair, $mark + 1));
-            if (\strpbrk($name, ' .[') === false) {
-                $cookies[$name] ??= $value;
-                continue;
-            }
-            \parse_str(\str_replace(['%5B', '%5D'], ['[', ']'], \rawurlencode($name)) . '=' . \rawurlencode($value), $odd);
-            $cookies = \array_replace_recursive($odd, $cookies);
-        }
-        return $cookies;
-    }
-
-    /**
-     * What PHP would put into `$_POST`; null where it would not look at the body.
-     *
-     * @internal
-     */
-    public static function formOf(Native $native): ?array
-    {
-        if ($native->method() !== 'POST') {
-            return null;
-        }
-        $type = $native->header('content-type') ?? '';
-        $end = \strcspn($type, ';, ');
-        $type = \strtolower($end === \strlen($type) ? $type : \substr($type, 0, $end));
-        if ($type !== 'application/x-www-form-urlencoded' && $type !== 'multipart/form-data') {
-            return null;
-        }
-        if (\method_exists($native, 'form')) {
-            return $native->form();
-        }
-        if ($type === 'multipart/form-data') {
-            return null;
-        }
-        \parse_str($native->body(), $form);
-        return $form;
-    }
-
-    /**
-     * What PHP would put into `$_FILES`, as a tree.
-     *
-     * @internal
-     */
-    public static function filesOf(Native $native): array
-    {
-        if ($native->method() !== 'POST' || !\method_exists($native, 'files')) {
-            return [];
-        }
-        $type = $native->header('content-type');
-        return $type !== null && \stripos($type, 'multipart/form-data') === 0 ? $native->files() : [];
     }
 
     private function copy(): static

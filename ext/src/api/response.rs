@@ -2,6 +2,7 @@
 
 use super::Text;
 use super::exceptions::{self, Cause};
+use crate::zend::embedded::is_a;
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, ZendHashTable, Zval};
@@ -10,7 +11,7 @@ use rr_wire::http::encode_response;
 /// An HTTP response.
 ///
 /// The body is a string, something with `__toString()`, or an iterable of strings: a generator streams each piece
-/// as it is made.
+/// as it is made. A Closure is called and prints the body; `flush()` sends what is there.
 #[php_class]
 #[php(name = "RoadRunner\\Response")]
 pub struct Response {
@@ -24,7 +25,7 @@ pub struct Response {
 impl Response {
     /// A response.
     ///
-    /// @param string|\Stringable|iterable<string> $body
+    /// @param string|\Stringable|iterable<string>|\Closure $body
     /// @param array<string, string|int|list<string>> $headers
     /// @throws Exception the status is not from 200 to 599, or the body is of another type
     #[php(defaults(status = 200))]
@@ -79,7 +80,7 @@ impl Response {
 
     /// Sets the body.
     ///
-    /// @param string|\Stringable|iterable<string> $body
+    /// @param string|\Stringable|iterable<string>|\Closure $body
     pub fn set_body<'a>(
         self_: &'a mut ZendClassObject<Response>,
         body: &Zval,
@@ -115,8 +116,9 @@ fn check_status(status: i64) -> PhpResult<u16> {
 fn check_body(body: &Zval) -> PhpResult<()> {
     let fits = body.is_null() || body.is_string() || body.is_scalar() || body.is_array() || body.is_object();
     let object = body.object().is_some();
-    if !fits || object && !(body.is_traversable() || body.object().is_some_and(has_to_string)) {
-        let text = "the body of a response is a string, a Stringable or an iterable of strings";
+    let known = || body.is_traversable() || is_a(body, "Closure") || body.object().is_some_and(has_to_string);
+    if !fits || object && !known() {
+        let text = "the body of a response is a string, a Stringable, an iterable of strings or a Closure that prints";
         return Err(wrong(text.to_owned()));
     }
     Ok(())

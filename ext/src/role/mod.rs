@@ -3,6 +3,7 @@
 
 pub(crate) mod hooks;
 mod master;
+pub(crate) mod printed;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod web;

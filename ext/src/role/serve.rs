@@ -4,7 +4,9 @@ use crate::api::exceptions::{self, Cause, of_session};
 use crate::api::request::Request;
 use crate::api::response::Parts;
 use crate::api::worker::Worker;
+use crate::role::printed::{self, Printed};
 use crate::role::{hooks, session};
+use crate::zend::embedded::is_a;
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
@@ -255,6 +257,9 @@ fn send(value: &Zval) -> Result<(), Failure> {
     if body.is_array() || body.is_traversable() {
         return send_stream(&parts);
     }
+    if is_a(body, "Closure") {
+        return send_printed(&parts);
+    }
     let owned: Vec<u8>;
     let bytes: &[u8] = if let Some(text) = body.zend_str() {
         text.as_bytes()
@@ -307,6 +312,29 @@ fn send_stream(parts: &Parts<'_>) -> Result<(), Failure> {
                 .map_err(Failure::Session)
         }
     }
+}
+
+fn send_printed(parts: &Parts<'_>) -> Result<(), Failure> {
+    let mut head = Vec::with_capacity(256);
+    parts.encode(&mut head, None).map_err(Failure::Value)?;
+    let (outcome, Printed { mut head, rest, began, failed }) = printed::run(parts.body, head);
+    if let Some(error) = failed {
+        return Err(Failure::Session(error));
+    }
+    match outcome {
+        // A response that had not begun is an error's as a whole.
+        Outcome::Threw => return Err(Failure::Threw),
+        Outcome::Bailed => return Err(Failure::Bailed),
+        // What was printed until then is all.
+        Outcome::Exited | Outcome::Returned => {}
+    }
+    if !began && rest.len() > STATED {
+        head.clear();
+        parts.encode(&mut head, Some(rest.len())).map_err(Failure::Value)?;
+    }
+    session::try_with(|session| session.reply(&head, &rest, false))
+        .unwrap_or(Ok(()))
+        .map_err(Failure::Session)
 }
 
 fn type_name(value: &Zval) -> String {

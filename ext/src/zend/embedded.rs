@@ -72,8 +72,18 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 11] = [
+static KERNEL: [Need; 1] =
+    [Need::new("Symfony\\Component\\HttpKernel\\HttpKernelInterface", "symfony/http-kernel")];
+static RUNTIME: [Need; 2] = [
+    Need::new("Symfony\\Component\\Runtime\\SymfonyRuntime", "symfony/runtime"),
+    Need::new("Symfony\\Component\\HttpKernel\\HttpKernelInterface", "symfony/http-kernel"),
+];
+
+static FILES: [File; 16] = [
+    file!("bodyresource", "BodyResource.php", &[]),
     file!("httpfactory", "HttpFactory.php", &FACTORIES),
+    file!("input", "Input.php", &[]),
+    file!("kernelhandler", "KernelHandler.php", &KERNEL),
     file!("message", "Message.php", &MESSAGES),
     file!("request", "Request.php", &MESSAGES),
     file!("requestbody", "RequestBody.php", &MESSAGES),
@@ -82,6 +92,8 @@ static FILES: [File; 11] = [
     file!("response", "Response.php", &MESSAGES),
     file!("serverrequest", "ServerRequest.php", &MESSAGES),
     file!("stream", "Stream.php", &MESSAGES),
+    file!("symfonyrunner", "SymfonyRunner.php", &RUNTIME),
+    file!("symfonyruntime", "SymfonyRuntime.php", &RUNTIME),
     file!("uploadedfile", "UploadedFile.php", &MESSAGES),
     file!("uri", "Uri.php", &MESSAGES),
 ];
