@@ -10,7 +10,9 @@ use Symfony\Component\HttpFoundation\File\UploadedFile;
 use Symfony\Component\HttpFoundation\InputBag;
 use Symfony\Component\HttpFoundation\Request;
 use Symfony\Component\HttpFoundation\Response;
+use Symfony\Component\HttpKernel\EventListener\StreamedResponseListener;
 use Symfony\Component\HttpKernel\HttpKernelInterface;
+use Symfony\Component\HttpKernel\KernelEvents;
 use Symfony\Component\HttpKernel\KernelInterface;
 use Symfony\Component\HttpKernel\TerminableInterface;
 
@@ -47,6 +49,7 @@ final class KernelHandler
         }
         if ($kernel instanceof KernelInterface) {
             $kernel->boot();
+            self::leaveStreamsToServer($kernel);
         }
         return new self($kernel);
     }
@@ -129,6 +132,21 @@ final class KernelHandler
             }
         }
         return $files;
+    }
+
+    /** Up to Symfony 6.0 a listener sends streamed responses while the kernel still handles the request. */
+    private static function leaveStreamsToServer(KernelInterface $kernel): void
+    {
+        $container = $kernel->getContainer();
+        if (!\class_exists(StreamedResponseListener::class) || !$container->has('event_dispatcher')) {
+            return;
+        }
+        $dispatcher = $container->get('event_dispatcher');
+        foreach ($dispatcher->getListeners(KernelEvents::RESPONSE) as $listener) {
+            if (\is_array($listener) && $listener[0] instanceof StreamedResponseListener) {
+                $dispatcher->removeListener(KernelEvents::RESPONSE, $listener);
+            }
+        }
     }
 
     /** A session of the request before must not be this one's. */

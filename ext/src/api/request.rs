@@ -1,7 +1,7 @@
 //! `RoadRunner\Request`: a view of the request's bytes; PHP values are made when asked for.
 
-use super::{Text, server_params};
 use super::exceptions::{self, Cause, of_session};
+use super::{Text, server_params};
 use crate::role::session;
 use crate::zend;
 use ext_php_rs::boxed::ZBox;
