@@ -156,18 +156,24 @@ trait Message
     /** The name in lower case, if it is a token (RFC 9110, 5.6.2). */
     private static function name(mixed $name): string
     {
+        // An app has few names, and most are met with each request.
+        static $known = [];
+        if (\is_string($name) && isset($known[$name])) {
+            return $known[$name];
+        }
         if (!\is_string($name) || \preg_match("/^[a-zA-Z0-9!#$%&'*+.^_`|~-]+$/D", $name) !== 1) {
             throw new \InvalidArgumentException('the name of a header is a non-empty string without blanks or separators');
         }
-        return \strtolower($name);
+        $lower = \strtolower($name);
+        if (\count($known) < 256) {
+            $known[$name] = $lower;
+        }
+        return $lower;
     }
 
     /** @return non-empty-list<string> */
     private static function values(mixed $value): array
     {
-        if (\is_string($value)) {
-            return [self::value($value)];
-        }
         if (!\is_array($value)) {
             return [self::value($value)];
         }

@@ -80,22 +80,19 @@ final class RequestHandler
 
     public function __invoke(Native $native): NativeResponse
     {
-        $request = $this->requests === null ? new ServerRequest($native) : $this->foreign($native);
+        $request = $this->requests === null ? ServerRequest::of($native) : $this->foreign($native);
         return self::respond($this->isClosure ? ($this->handler)($request) : $this->handler->handle($request));
     }
 
     /** The server's response of a PSR-7 one. */
     public static function respond(ResponseInterface $response): NativeResponse
     {
+        if ($response instanceof Response && ($native = $response->native()) !== null) {
+            return $native;
+        }
         $body = $response->getBody();
         $status = $response->getStatusCode();
         $headers = $response->getHeaders();
-        if ($body instanceof Stream) {
-            $text = $body->text();
-            if ($text !== null) {
-                return new NativeResponse($text, $status, $headers);
-            }
-        }
         $size = $body->getSize();
         if ($size === 0) {
             return new NativeResponse('', $status, $headers);
@@ -148,7 +145,7 @@ final class RequestHandler
 
     private function foreign(Native $native): ServerRequestInterface
     {
-        $request = $this->requests->createServerRequest($native->method(), self::target($native), $native->server());
+        $request = $this->requests->createServerRequest($native->method(), (string) Uri::of($native), $native->server());
         foreach ($native->headers() as $name => $values) {
             $request = $request->withHeader((string) $name, $values);
         }
@@ -172,10 +169,5 @@ final class RequestHandler
             }
         }
         return $request->withBody(new RequestBody($native));
-    }
-
-    private static function target(Native $native): string
-    {
-        return (string) ServerRequest::uriOf($native);
     }
 }

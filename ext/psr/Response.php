@@ -6,6 +6,7 @@ namespace RoadRunner\Psr;
 
 use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\StreamInterface;
+use RoadRunner\Response as NativeResponse;
 
 /** A response (PSR-7). */
 final class Response implements ResponseInterface
@@ -76,6 +77,17 @@ final class Response implements ResponseInterface
         $copy->status = self::status($code);
         $copy->reason = $reasonPhrase === '' ? null : $reasonPhrase;
         return $copy;
+    }
+
+    /**
+     * The server's response, if the body is a string; null otherwise.
+     *
+     * @internal
+     */
+    public function native(): ?NativeResponse
+    {
+        $text = $this->body === null ? '' : ($this->body instanceof Stream ? $this->body->text() : null);
+        return $text === null ? null : new NativeResponse($text, $this->status, $this->headers);
     }
 
     private static function status(mixed $status): int

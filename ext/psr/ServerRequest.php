@@ -66,6 +66,24 @@ final class ServerRequest implements ServerRequestInterface
         }
     }
 
+    /**
+     * As `new ServerRequest($request)`, which costs more.
+     *
+     * @internal
+     */
+    public static function of(Native $native): self
+    {
+        static $blank = null;
+        if ($blank === null) {
+            $blank = (new \ReflectionClass(self::class))->newInstanceWithoutConstructor();
+            $blank->headers = null;
+            $blank->version = '';
+        }
+        $request = clone $blank;
+        $request->native = $native;
+        return $request;
+    }
+
     public function getMethod(): string
     {
         return $this->method ??= $this->native->method();
@@ -73,7 +91,7 @@ final class ServerRequest implements ServerRequestInterface
 
     public function getUri(): UriInterface
     {
-        return $this->uri ??= self::uriOf($this->native);
+        return $this->uri ??= Uri::of($this->native);
     }
 
     public function getRequestTarget(): string
@@ -203,13 +221,6 @@ final class ServerRequest implements ServerRequestInterface
         $copy = $this->copy();
         unset($copy->attributes[$name]);
         return $copy;
-    }
-
-    /** @internal */
-    public static function uriOf(Native $native): Uri
-    {
-        $scheme = $native->isSecure() ? 'https' : 'http';
-        return Uri::ofRequest($scheme, $native->host(), $native->path(), $native->queryString());
     }
 
     private function copy(): static

@@ -5,18 +5,28 @@ declare(strict_types=1);
 namespace RoadRunner\Psr;
 
 use Psr\Http\Message\UriInterface;
+use RoadRunner\Request as Native;
 
 /** A URI (PSR-7, RFC 3986). */
 final class Uri implements UriInterface
 {
     private const PORTS = ['http' => 80, 'https' => 443];
 
+    /** What stands for itself in a path, in a query or fragment, in user and password, in a user. */
+    private const PATH = "A-Za-z0-9._~!$&'()*+,;=:@/-";
+    private const QUERY = "A-Za-z0-9._~!$&'()*+,;=:@/?-";
+    private const USERINFO = "A-Za-z0-9._~!$&'()*+,;=:-";
+    private const USER = "A-Za-z0-9._~!$&'()*+,;=-";
+
+    /** The request that the parts are still with; path and query are null until they are asked for. */
+    private ?Native $native = null;
+
     private string $scheme = '';
     private string $user = '';
     private string $host = '';
     private ?int $port = null;
-    private string $path = '';
-    private string $query = '';
+    private ?string $path = '';
+    private ?string $query = '';
     private string $fragment = '';
 
     /** @throws \InvalidArgumentException it is no URI */
@@ -40,40 +50,35 @@ final class Uri implements UriInterface
         } elseif (isset(self::PORTS[$this->scheme])) {
             throw new \InvalidArgumentException("a URI without a host: $uri");
         }
-        $this->path = self::encoded($path, '/');
-        $this->query = self::encoded($parts[4] ?? '', '/?');
-        $this->fragment = self::encoded($parts[5] ?? '', '/?');
+        $this->path = self::encoded($path, self::PATH);
+        $this->query = self::encoded($parts[4] ?? '', self::QUERY);
+        $this->fragment = self::encoded($parts[5] ?? '', self::QUERY);
     }
 
     /**
-     * A URI from the parts that a server has of it.
+     * The URI of a request; each part is made when it is asked for.
      *
      * @internal
      */
-    public static function ofRequest(string $scheme, string $authority, string $path, string $query): self
+    public static function of(Native $native): self
     {
-        $uri = new self();
-        $uri->scheme = $scheme;
-        if ($authority !== '') {
-            try {
-                $uri->setAuthority($authority, $authority);
-            } catch (\InvalidArgumentException) {
-                // A client may send what it likes; the header has it.
-            }
-        }
-        // A target is printable, or the server would have refused it; most need no second look.
-        $uri->path = self::encoded($path, '/');
-        $uri->query = self::encoded($query, '/?');
+        static $blank = null;
+        $uri = clone ($blank ??= new self());
+        $uri->native = $native;
+        $uri->path = null;
+        $uri->query = null;
         return $uri;
     }
 
     public function getScheme(): string
     {
+        $this->native === null || $this->settle();
         return $this->scheme;
     }
 
     public function getAuthority(): string
     {
+        $this->native === null || $this->settle();
         if ($this->host === '') {
             return '';
         }
@@ -84,28 +89,32 @@ final class Uri implements UriInterface
 
     public function getUserInfo(): string
     {
+        $this->native === null || $this->settle();
         return $this->user;
     }
 
     public function getHost(): string
     {
+        $this->native === null || $this->settle();
         return $this->host;
     }
 
     public function getPort(): ?int
     {
+        $this->native === null || $this->settle();
         return $this->port;
     }
 
     public function getPath(): string
     {
+        $path = $this->path ??= self::encoded($this->native->path(), self::PATH);
         // Two slashes would pass for the start of a host where only the path is used.
-        return \str_starts_with($this->path, '//') ? '/' . \ltrim($this->path, '/') : $this->path;
+        return \str_starts_with($path, '//') ? '/' . \ltrim($path, '/') : $path;
     }
 
     public function getQuery(): string
     {
-        return $this->query;
+        return $this->query ??= self::encoded($this->native->queryString(), self::QUERY);
     }
 
     public function getFragment(): string
@@ -118,7 +127,7 @@ final class Uri implements UriInterface
         if (!\is_string($scheme) || \preg_match('/^(?:[a-z][a-z0-9+.-]*)?$/Di', $scheme) !== 1) {
             throw new \InvalidArgumentException('a scheme is a string such as https');
         }
-        $copy = clone $this;
+        $copy = $this->copy();
         $copy->scheme = \strtolower($scheme);
         $copy->port = self::port($copy->port, $copy->scheme);
         return $copy;
@@ -129,10 +138,10 @@ final class Uri implements UriInterface
         if (!\is_string($user) || $password !== null && !\is_string($password)) {
             throw new \InvalidArgumentException('user and password are strings');
         }
-        $copy = clone $this;
-        $copy->user = self::encoded($user, '', ':@');
+        $copy = $this->copy();
+        $copy->user = self::encoded($user, self::USER);
         if ($user !== '' && $password !== null && $password !== '') {
-            $copy->user .= ':' . self::encoded($password, '', '@');
+            $copy->user .= ':' . self::encoded($password, self::USERINFO);
         }
         return $copy;
     }
@@ -142,7 +151,7 @@ final class Uri implements UriInterface
         if (!\is_string($host)) {
             throw new \InvalidArgumentException('a host is a string');
         }
-        $copy = clone $this;
+        $copy = $this->copy();
         $copy->host = self::host($host, $host);
         return $copy;
     }
@@ -152,8 +161,8 @@ final class Uri implements UriInterface
         if ($port !== null && (!\is_int($port) || $port < 0 || $port > 65535)) {
             throw new \InvalidArgumentException('a port is null or an integer from 0 to 65535');
         }
-        $copy = clone $this;
-        $copy->port = self::port($port, $this->scheme);
+        $copy = $this->copy();
+        $copy->port = self::port($port, $copy->scheme);
         return $copy;
     }
 
@@ -162,8 +171,8 @@ final class Uri implements UriInterface
         if (!\is_string($path)) {
             throw new \InvalidArgumentException('a path is a string');
         }
-        $copy = clone $this;
-        $copy->path = self::encoded($path, '/');
+        $copy = $this->copy();
+        $copy->path = self::encoded($path, self::PATH);
         return $copy;
     }
 
@@ -172,8 +181,8 @@ final class Uri implements UriInterface
         if (!\is_string($query)) {
             throw new \InvalidArgumentException('a query is a string');
         }
-        $copy = clone $this;
-        $copy->query = self::encoded($query, '/?');
+        $copy = $this->copy();
+        $copy->query = self::encoded($query, self::QUERY);
         return $copy;
     }
 
@@ -182,13 +191,14 @@ final class Uri implements UriInterface
         if (!\is_string($fragment)) {
             throw new \InvalidArgumentException('a fragment is a string');
         }
-        $copy = clone $this;
-        $copy->fragment = self::encoded($fragment, '/?');
+        $copy = $this->copy();
+        $copy->fragment = self::encoded($fragment, self::QUERY);
         return $copy;
     }
 
     public function __toString(): string
     {
+        $this->native === null || $this->settle();
         $text = $this->scheme === '' ? '' : "$this->scheme:";
         $authority = $this->getAuthority();
         $path = $this->path;
@@ -210,7 +220,7 @@ final class Uri implements UriInterface
     {
         $at = \strrpos($authority, '@');
         if ($at !== false) {
-            $this->user = self::encoded(\substr($authority, 0, $at), '', '@');
+            $this->user = self::encoded(\substr($authority, 0, $at), self::USERINFO);
             $authority = \substr($authority, $at + 1);
         }
         $colon = \strrpos($authority, ':');
@@ -240,20 +250,39 @@ final class Uri implements UriInterface
         return $port === (self::PORTS[$scheme] ?? -1) ? null : $port;
     }
 
-    /** Percent-encodes what may not stand in a part; escapes that are there stay. */
-    private static function encoded(string $part, string $more, string $less = ''): string
+    /** A copy that may be changed. */
+    private function copy(): static
     {
-        $plain = "-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,;=:@" . $more;
-        if ($less !== '') {
-            $plain = \str_replace(\str_split($less), '', $plain);
+        $this->native === null || $this->settle();
+        return clone $this;
+    }
+
+    /** Takes over what is still with the request. */
+    private function settle(): void
+    {
+        $native = $this->native;
+        $this->getPath();
+        $this->getQuery();
+        $this->native = null;
+        $this->scheme = $native->isSecure() ? 'https' : 'http';
+        $authority = $native->host();
+        if ($authority !== '') {
+            try {
+                $this->setAuthority($authority, $authority);
+            } catch (\InvalidArgumentException) {
+                // A client may send what it likes; the header has it.
+            }
         }
-        $length = \strspn($part, $plain);
-        if ($length === \strlen($part)) {
+    }
+
+    /** Percent-encodes what may not stand in a part; escapes that are there stay. */
+    private static function encoded(string $part, string $plain): string
+    {
+        if ($part === '' || \preg_match("#[^$plain]#", $part) === 0) {
             return $part;
         }
-        $class = \preg_quote($plain, '~');
         return \preg_replace_callback(
-            "~(?:[^$class%]+|%(?![0-9A-Fa-f]{2}))~",
+            "#(?:[^%$plain]+|%(?![0-9A-Fa-f]{2}))#",
             static fn (array $match): string => \rawurlencode($match[0]),
             $part,
         );
