@@ -148,6 +148,16 @@ namespace RoadRunner {
         public function remoteAddress(): string {}
 
         /**
+         * What `$_SERVER` would hold of this request: `REQUEST_METHOD`, `REQUEST_URI`, `REMOTE_ADDR`, `HTTP_*` and the
+         * like, with the names and values of php-fpm.
+         *
+         * @return array<string, string|int|float>
+         *
+         * @return array
+         */
+        public function server(): array {}
+
+        /**
          * The absolute URI: scheme, host, path and query as the client sent them.
          *
          * @return string
@@ -159,7 +169,8 @@ namespace RoadRunner {
      * An HTTP response.
      *
      * The body is a string, something with `__toString()`, an iterable of strings (a generator streams each piece as it is
-     * made), a stream resource, or an `SplFileInfo`, whose file the server sends by itself.
+     * made), a stream resource, a Closure that prints (`flush()` sends what is there), or an `SplFileInfo`, whose file the
+     * server sends by itself.
      *
      * `write()` and `flush()` send a response piece by piece from inside the handler, which returns it in the end.
      */
@@ -167,7 +178,7 @@ namespace RoadRunner {
         /**
          * A response.
          *
-         * @param string|\Stringable|iterable<string>|resource|\SplFileInfo|null $body
+         * @param string|\Stringable|iterable<string>|resource|\SplFileInfo|\Closure|null $body
          * @param array<string, string|int|list<string>> $headers
          * @throws Exception the status is not from 200 to 599, or the body is of another type
          *
@@ -265,7 +276,7 @@ namespace RoadRunner {
         /**
          * Sets the body.
          *
-         * @param string|\Stringable|iterable<string>|resource|\SplFileInfo|null $body
+         * @param string|\Stringable|iterable<string>|resource|\SplFileInfo|\Closure|null $body
          *
          * @param mixed $body
          * @return \RoadRunner\Response
@@ -413,9 +424,11 @@ namespace RoadRunner {
         public function globals(mixed $address, mixed $handler): \RoadRunner\Server {}
 
         /**
-         * Serves HTTP with a handler: `fn (Request $request, mixed $app): Response|string|null`.
+         * Serves HTTP with a handler: `fn (Request $request, mixed $app): Response|string|null`, or an object that is a
+         * `Psr\Http\Server\RequestHandlerInterface` or a `Symfony\Component\HttpKernel\HttpKernelInterface`.
          *
          * @param string|list<string>|null $address `127.0.0.1:8080`, `:8080`, `unix:///run/app.sock`; null: from config
+         * @param callable|\Psr\Http\Server\RequestHandlerInterface|\Symfony\Component\HttpKernel\HttpKernelInterface $handler
          * @throws ConfigException
          *
          * @param mixed $address
@@ -451,6 +464,23 @@ namespace RoadRunner {
          * @return \RoadRunner\Server
          */
         public function onWorkerStop(mixed $hook): \RoadRunner\Server {}
+
+        /**
+         * Serves HTTP with a PSR-15 handler: an object, a function `fn (mixed $app)` that returns one, or null for what
+         * `boot()` has returned. The function runs once per release, after `boot()`.
+         *
+         * @param string|list<string>|null $address
+         * @param \Psr\Http\Server\RequestHandlerInterface|callable|null $handler
+         * @param object|list<object>|null $factories the app's own PSR-17 factories; without them requests are those of
+         * `RoadRunner\Psr`
+         * @throws ConfigException
+         *
+         * @param mixed $address
+         * @param mixed $handler
+         * @param mixed $factories
+         * @return \RoadRunner\Server
+         */
+        public function psr(mixed $address, mixed $handler = null, mixed $factories = null): \RoadRunner\Server {}
 
         /**
          * From a request: has the server boot the app anew and replace its workers. Returns before that is done.

@@ -4,6 +4,7 @@ pub(crate) mod exceptions;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod server;
+mod server_params;
 pub(crate) mod worker;
 
 use ext_php_rs::boxed::ZBox;

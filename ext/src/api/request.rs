@@ -1,7 +1,7 @@
 //! `RoadRunner\Request`: a view of the request's bytes; PHP values are made when asked for.
 
-use super::Text;
 use super::exceptions::{self, Cause, of_session};
+use super::{Text, server_params};
 use crate::role::session;
 use crate::zend;
 use ext_php_rs::boxed::ZBox;
@@ -250,6 +250,14 @@ impl Request {
     /// Whether the client's connection is encrypted.
     pub fn is_secure(&self) -> bool {
         self.head().https()
+    }
+
+    /// What `$_SERVER` would hold of this request: `REQUEST_METHOD`, `REQUEST_URI`, `REMOTE_ADDR`, `HTTP_*` and the
+    /// like, with the names and values of php-fpm.
+    ///
+    /// @return array<string, string|int|float>
+    pub fn server(&self) -> PhpResult<ZBox<ZendHashTable>> {
+        Ok(server_params::of(&self.head(), std::time::SystemTime::now())?)
     }
 
     /// Whether the client has gone away, so that nobody reads the response.

@@ -4,6 +4,7 @@ use super::Text;
 use super::exceptions::{self, Cause};
 use crate::role::serve;
 use crate::zend;
+use crate::zend::embedded::is_a;
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, ZendHashTable, Zval};
@@ -14,7 +15,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// An HTTP response.
 ///
 /// The body is a string, something with `__toString()`, an iterable of strings (a generator streams each piece as it is
-/// made), a stream resource, or an `SplFileInfo`, whose file the server sends by itself.
+/// made), a stream resource, a Closure that prints (`flush()` sends what is there), or an `SplFileInfo`, whose file the
+/// server sends by itself.
 ///
 /// `write()` and `flush()` send a response piece by piece from inside the handler, which returns it in the end.
 #[php_class]
@@ -40,7 +42,7 @@ pub struct Response {
 impl Response {
     /// A response.
     ///
-    /// @param string|\Stringable|iterable<string>|resource|\SplFileInfo|null $body
+    /// @param string|\Stringable|iterable<string>|resource|\SplFileInfo|\Closure|null $body
     /// @param array<string, string|int|list<string>> $headers
     /// @throws Exception the status is not from 200 to 599, or the body is of another type
     #[php(defaults(status = 200))]
@@ -157,7 +159,7 @@ impl Response {
 
     /// Sets the body.
     ///
-    /// @param string|\Stringable|iterable<string>|resource|\SplFileInfo|null $body
+    /// @param string|\Stringable|iterable<string>|resource|\SplFileInfo|\Closure|null $body
     pub fn set_body<'a>(
         self_: &'a mut ZendClassObject<Response>,
         body: &Zval,
@@ -239,7 +241,7 @@ impl Response {
 
 impl Response {
     fn take_body(&mut self, body: &Zval) -> PhpResult<()> {
-        if body.object().is_some_and(|object| is_a(object, "SplFileInfo")) {
+        if is_a(body, "SplFileInfo") {
             return self.set_file(body);
         }
         check_body(body)?;
@@ -316,18 +318,15 @@ fn check_status(status: i64) -> PhpResult<u16> {
 
 fn check_body(body: &Zval) -> PhpResult<()> {
     let fits = match body.object() {
-        Some(object) => body.is_traversable() || is_a(object, "Stringable"),
+        Some(_) => body.is_traversable() || is_a(body, "Closure") || is_a(body, "Stringable"),
         None => body.is_null() || body.is_scalar() || body.is_array() || body.is_resource(),
     };
     if !fits {
-        let text = "the body of a response is a string, a Stringable, an iterable of strings, a stream or an SplFileInfo";
+        let text = "the body of a response is a string, a Stringable, an iterable of strings, a stream, a Closure \
+                    that prints or an SplFileInfo";
         return Err(wrong(text.to_owned()));
     }
     Ok(())
-}
-
-fn is_a(object: &ext_php_rs::types::ZendObject, class: &str) -> bool {
-    ext_php_rs::zend::ClassEntry::try_find(class).is_some_and(|class| object.instance_of(class))
 }
 
 /// The response that a handler returned, if it is one.

@@ -2,6 +2,7 @@
 
 use super::exceptions::{self, Cause, of_session};
 use crate::role::{self, session};
+use crate::zend::embedded::is_a;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, Zval};
 use rr_config::{Loaded, Loader, Map, Node, Position, Value};
@@ -32,12 +33,38 @@ pub(crate) enum App {
     None,
     /// `fn (Request, $app): Response`.
     Handler(Zval),
+    /// What makes the handler of what `boot()` has returned: a class of `ext/psr/` with `forServer()`.
+    Adapted(Adapted),
     /// `fn (Worker, $app): void`.
     Loop(Zval),
     /// `fn ($app): void`, with superglobals.
     Globals(Zval),
     /// A script that calls `rr_handle_request()` in a loop.
     Script(PathBuf),
+}
+
+/// A handler of userland's interfaces, and which adapter runs it.
+pub(crate) struct Adapted {
+    pub(crate) adapter: &'static str,
+    pub(crate) handler: Zval,
+    pub(crate) factories: Zval,
+}
+
+impl Adapted {
+    const PSR: &'static str = "RoadRunner\\Psr\\RequestHandler";
+    const SYMFONY: &'static str = "RoadRunner\\Psr\\KernelHandler";
+
+    /// An object that says by its interface how it is run.
+    fn of(handler: &Zval) -> Option<Self> {
+        let adapter = if is_a(handler, "Psr\\Http\\Server\\RequestHandlerInterface") {
+            Self::PSR
+        } else if is_a(handler, "Symfony\\Component\\HttpKernel\\HttpKernelInterface") {
+            Self::SYMFONY
+        } else {
+            return None;
+        };
+        Some(Self { adapter, handler: handler.shallow_clone(), factories: Zval::null() })
+    }
 }
 
 const SOURCE: &str = "Server::create()";
@@ -159,9 +186,11 @@ impl Server {
         Ok(self_)
     }
 
-    /// Serves HTTP with a handler: `fn (Request $request, mixed $app): Response|string|null`.
+    /// Serves HTTP with a handler: `fn (Request $request, mixed $app): Response|string|null`, or an object that is a
+    /// `Psr\Http\Server\RequestHandlerInterface` or a `Symfony\Component\HttpKernel\HttpKernelInterface`.
     ///
     /// @param string|list<string>|null $address `127.0.0.1:8080`, `:8080`, `unix:///run/app.sock`; null: from config
+    /// @param callable|\Psr\Http\Server\RequestHandlerInterface|\Symfony\Component\HttpKernel\HttpKernelInterface $handler
     /// @throws ConfigException
     pub fn http<'a>(
         self_: &'a mut ZendClassObject<Server>,
@@ -169,7 +198,40 @@ impl Server {
         handler: &Zval,
     ) -> PhpResult<&'a mut ZendClassObject<Server>> {
         self_.set_address(address)?;
-        self_.app = App::Handler(callable(handler, "Server::http()")?);
+        self_.app = match Adapted::of(handler) {
+            Some(adapted) => App::Adapted(adapted),
+            None => App::Handler(callable(handler, "Server::http()")?),
+        };
+        Ok(self_)
+    }
+
+    /// Serves HTTP with a PSR-15 handler: an object, a function `fn (mixed $app)` that returns one, or null for what
+    /// `boot()` has returned. The function runs once per release, after `boot()`.
+    ///
+    /// @param string|list<string>|null $address
+    /// @param \Psr\Http\Server\RequestHandlerInterface|callable|null $handler
+    /// @param object|list<object>|null $factories the app's own PSR-17 factories; without them requests are those of
+    /// `RoadRunner\Psr`
+    /// @throws ConfigException
+    pub fn psr<'a>(
+        self_: &'a mut ZendClassObject<Server>,
+        address: &Zval,
+        handler: Option<&Zval>,
+        factories: Option<&Zval>,
+    ) -> PhpResult<&'a mut ZendClassObject<Server>> {
+        let given = |value: Option<&Zval>| value.map_or_else(Zval::null, Zval::shallow_clone);
+        let (handler, factories) = (given(handler), given(factories));
+        let object = is_a(&handler, "Psr\\Http\\Server\\RequestHandlerInterface");
+        if !(handler.is_null() || object || handler.is_callable()) {
+            let text = "Server::psr(): the handler is a Psr\\Http\\Server\\RequestHandlerInterface, a function that \
+                        returns one, or null";
+            return Err(config_error(text));
+        }
+        if !(factories.is_null() || factories.is_object() || factories.is_array()) {
+            return Err(config_error("Server::psr(): the factories are an object or a list of objects"));
+        }
+        self_.set_address(address)?;
+        self_.app = App::Adapted(Adapted { adapter: Adapted::PSR, handler, factories });
         Ok(self_)
     }
 

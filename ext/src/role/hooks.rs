@@ -1,7 +1,7 @@
 //! What PHP prints and logs in a worker: both go to the server's log with the request they belong to, never into
 //! the transport.
 
-use crate::role::session;
+use crate::role::{printed, session};
 use rr_wire::log::{Level, Record};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -21,8 +21,11 @@ pub(crate) fn greeted() {
     GREETED.with(|greeted| greeted.set(true));
 }
 
-/// `echo` and its like.
-pub(crate) fn output(bytes: &[u8]) {
+/// `echo` and its like; `false`: nobody reads it.
+pub(crate) fn output(bytes: &[u8]) -> bool {
+    if let Some(read) = printed::output(bytes) {
+        return read;
+    }
     let ready = LINE.with(|line| {
         let mut line = line.try_borrow_mut().ok()?;
         line.extend_from_slice(bytes);
@@ -36,6 +39,12 @@ pub(crate) fn output(bytes: &[u8]) {
     if let Some(ready) = ready {
         write_output(&ready);
     }
+    true
+}
+
+/// `flush()`; `false`: nobody reads what was printed.
+pub(crate) fn flush() -> bool {
+    printed::flush()
 }
 
 /// Logs what was printed without a line break, at the end of a request.

@@ -5,6 +5,7 @@ pub(crate) mod dev;
 pub(crate) mod hooks;
 mod leaks;
 mod master;
+pub(crate) mod printed;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod web;
@@ -56,6 +57,7 @@ pub(crate) fn startup() -> i32 {
         return 1;
     }
     zend::web::timeout_class();
+    zend::embedded::install();
     match zend::take_env(VARIABLE).map(|value| assume(&value)) {
         None | Some(Ok(())) => 0,
         Some(Err(error)) => {

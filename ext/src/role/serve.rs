@@ -4,7 +4,9 @@ use crate::api::exceptions::{self, Cause, of_session};
 use crate::api::request::Request;
 use crate::api::response::{self, Parts, Response};
 use crate::api::worker::Worker;
+use crate::role::printed::{self, Printed};
 use crate::role::{dev, hooks, leaks, session};
+use crate::zend::embedded::is_a;
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
@@ -301,6 +303,9 @@ fn send(value: &mut Zval) -> Result<(), Failure> {
         Failure::Value(format!("{text}; it returned {}", type_name(value)))
     })?;
     let body = parts.body;
+    if is_a(body, "Closure") {
+        return send_printed(&parts);
+    }
     if is_stream(body) {
         let mut head = Vec::with_capacity(256);
         parts.encode(&mut head, None).map_err(Failure::Value)?;
@@ -338,6 +343,10 @@ fn text_of(body: &Zval) -> Result<Vec<u8>, Failure> {
 fn send_rest(response: &mut Response, written: &[u8], goes_on: bool) -> Result<(), Failure> {
     let mut head = head_of(response)?;
     let body = response.body_value().shallow_clone();
+    if is_a(&body, "Closure") {
+        let text = "a body that a Closure prints cannot follow write() or have trailers";
+        return Err(Failure::Value(text.to_owned()));
+    }
     let mut trailers = Vec::new();
     if is_stream(&body) && !goes_on {
         if !written.is_empty() {
@@ -514,6 +523,29 @@ fn stream(body: &Zval, events: bool, head: &mut Vec<u8>) -> Result<(), Failure> 
         (None, Outcome::Bailed) => Err(Failure::Bailed),
         (None, Outcome::Returned) => Ok(()),
     }
+}
+
+fn send_printed(parts: &Parts<'_>) -> Result<(), Failure> {
+    let mut head = Vec::with_capacity(256);
+    parts.encode(&mut head, None).map_err(Failure::Value)?;
+    let (outcome, Printed { mut head, rest, began, failed }) = printed::run(parts.body, head);
+    if let Some(error) = failed {
+        return Err(Failure::Session(error));
+    }
+    match outcome {
+        // A response that had not begun is an error's as a whole.
+        Outcome::Threw => return Err(Failure::Threw),
+        Outcome::Bailed => return Err(Failure::Bailed),
+        // What was printed until then is all.
+        Outcome::Exited | Outcome::Returned => {}
+    }
+    if !began && rest.len() > STATED {
+        head.clear();
+        parts.encode(&mut head, Some(rest.len())).map_err(Failure::Value)?;
+    }
+    session::try_with(|session| session.reply(&head, &rest, false))
+        .unwrap_or(Ok(()))
+        .map_err(Failure::Session)
 }
 
 fn type_name(value: &Zval) -> String {

@@ -33,7 +33,7 @@ impl Plan {
             (path.parent().map(PathBuf::from).unwrap_or_default(), format!("/{name}"))
         };
         let (root, script) = match (&server.app, &app.root) {
-            (App::Handler(_) | App::Loop(_), _) => return None,
+            (App::Handler(_) | App::Adapted(_) | App::Loop(_), _) => return None,
             (App::None, None) => return None,
             (App::Script(path), _) => split(path.clone()),
             (App::Globals(_), None) => split(own()),

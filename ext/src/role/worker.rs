@@ -2,7 +2,7 @@
 
 use crate::api::server::{App, Server};
 use crate::role::web::{self, Place, Served};
-use crate::role::zygote::callables;
+use crate::role::zygote::{Booted, callables};
 use crate::role::{Seat, hooks, serve, session, take};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::types::Zval;
@@ -13,9 +13,9 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Serves; does not return, because the frames below belong to the zygote.
-pub(crate) fn run(server: &Server, place: Option<&Place>, app: &Zval, new: NewWorker) -> ! {
+pub(crate) fn run(server: &Server, place: Option<&Place>, booted: &Booted, new: NewWorker) -> ! {
     let mut code = 255;
-    zend::guarded(|| code = serve(server, place, app, new));
+    zend::guarded(|| code = serve(server, place, booted, new));
     exit_now(code)
 }
 
@@ -74,7 +74,8 @@ fn settle(new: NewWorker, idle: bool) -> Result<OwnedFd, i32> {
     Ok(descriptors.lifeline)
 }
 
-fn serve(server: &Server, place: Option<&Place>, app: &Zval, new: NewWorker) -> i32 {
+fn serve(server: &Server, place: Option<&Place>, booted: &Booted, new: NewWorker) -> i32 {
+    let Booted { app, handler } = booted;
     let _lifeline = match settle(new, false) {
         Ok(lifeline) => lifeline,
         Err(code) => return code,
@@ -100,6 +101,7 @@ fn serve(server: &Server, place: Option<&Place>, app: &Zval, new: NewWorker) -> 
         }
         (App::Script(path), Some(place)) => web::run_script(path, place),
         (App::None, Some(place)) => web::serve(&Served::File, place, app),
+        (App::Adapted(_), _) => handler.as_ref().map_or(1, |handler| serve::handler(handler, app)),
         (App::None | App::Globals(_) | App::Script(_), None) => 1,
     };
     if code == 0 {

@@ -1,6 +1,6 @@
 //! The zygote: boots the app, freezes it, and forks inside `Server::run()`. Its processes leave through `_exit`.
 
-use crate::api::server::Server;
+use crate::api::server::{Adapted, App, Server};
 use crate::role::web_plan::Plan;
 use crate::role::{leaks, worker};
 use crate::zend::{self, Callable, Outcome};
@@ -34,15 +34,15 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
         plan.directives();
     }
     let classic = plan.as_ref().is_some_and(|plan| plan.place.classic);
-    let app = if classic { Zval::null() } else { boot(server) };
+    let booted = if classic { Booted { app: Zval::null(), handler: None } } else { Booted::of(server) };
     let memory = zend::freeze() as u64;
-    let booted = Message::Booted {
+    let message = Message::Booted {
         settings,
         boot_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         memory,
         threads: rr_os::proc::threads().unwrap_or(1),
     };
-    if message::send(&control, &booted, &[]).is_err() {
+    if message::send(&control, &message, &[]).is_err() {
         exit_now(1);
     }
     if let Some(plan) = plan.as_ref().filter(|_| classic) {
@@ -55,10 +55,10 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
             Ok(Turn::Orphaned) | Err(_) => exit_now(1),
         }
     }
-    let mut hooks = Hooks { before_fork: callables(&server.before_fork), app: &app };
+    let mut hooks = Hooks { before_fork: callables(&server.before_fork), app: &booted.app };
     let turn = rr_process::zygote::serve(control, &mut hooks, &mut zend::fork);
     match turn {
-        Ok(Turn::Worker(new)) => worker::run(server, plan.as_ref().map(|plan| &plan.place), &app, *new),
+        Ok(Turn::Worker(new)) => worker::run(server, plan.as_ref().map(|plan| &plan.place), &booted, *new),
         Ok(Turn::Exit) => exit_now(0),
         Ok(Turn::Orphaned) => exit_now(1),
         Err(error) => {
@@ -80,29 +80,68 @@ pub(crate) fn run_exec(server: &Server, new: NewWorker) -> PhpResult<i64> {
             zend::web::leave_script();
             worker::run_classic(plan.place, new)
         }
-        let app = boot(server);
-        worker::run(server, Some(&plan.place), &app, new)
+        worker::run(server, Some(&plan.place), &Booted::of(server), new)
     }
-    let app = boot(server);
-    worker::run(server, None, &app, new)
+    worker::run(server, None, &Booted::of(server), new)
 }
 
 pub(crate) fn callables(values: &[Zval]) -> Vec<Callable> {
     values.iter().filter_map(Callable::new).collect()
 }
 
-/// Runs the boot closure; what goes wrong is on stderr, where the master reads it.
-fn boot(server: &Server) -> Zval {
-    let Some(boot) = server.boot.as_ref().and_then(Callable::new) else { return Zval::null() };
-    let (outcome, app) = boot.call(&mut []);
+/// What all workers of a release share.
+pub(crate) struct Booted {
+    /// What `boot()` has returned.
+    pub(crate) app: Zval,
+    /// The adapter to a handler of userland's interfaces, where the server has one.
+    pub(crate) handler: Option<Callable>,
+}
+
+impl Booted {
+    /// Boots the app; what goes wrong is on stderr, where the master reads it.
+    fn of(server: &Server) -> Self {
+        let boot = server.boot.as_ref().and_then(Callable::new);
+        let app = boot.map_or_else(Zval::null, |boot| must(&boot, &mut [], "the boot closure"));
+        let handler = match &server.app {
+            App::Adapted(adapted) => Some(adapter(adapted, &app)),
+            _ => None,
+        };
+        Self { app, handler }
+    }
+}
+
+/// Asks the adapter for the handler of what was booted.
+fn adapter(adapted: &Adapted, app: &Zval) -> Callable {
+    let mut method = Zval::new();
+    let make = method
+        .set_string(&format!("{}::forServer", adapted.adapter), false)
+        .ok()
+        .and_then(|()| zend::embedded::declared(adapted.adapter).then(|| Callable::new(&method)).flatten());
+    let made = make.map(|make| {
+        let mut arguments =
+            [adapted.handler.shallow_clone(), app.shallow_clone(), adapted.factories.shallow_clone()];
+        must(&make, &mut arguments, "what makes the handler")
+    });
+    match made.as_ref().and_then(Callable::new) {
+        Some(handler) => handler,
+        None => {
+            zend::report_exception();
+            exit_now(FAILED)
+        }
+    }
+}
+
+/// Calls what a release cannot do without.
+fn must(callable: &Callable, arguments: &mut [Zval], what: &str) -> Zval {
+    let (outcome, value) = callable.call(arguments);
     match outcome {
-        Outcome::Returned => app,
+        Outcome::Returned => value,
         Outcome::Threw => {
             zend::report_exception();
             exit_now(FAILED)
         }
         Outcome::Exited => {
-            eprintln!("the boot closure called exit()");
+            eprintln!("{what} called exit()");
             exit_now(1)
         }
         Outcome::Bailed => exit_now(FAILED),

@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
 pub(crate) mod dev;
+pub(crate) mod embedded;
 pub(crate) mod web;
 
 use ext_php_rs::types::{ZendStr, Zval};
@@ -51,6 +52,7 @@ unsafe extern "C" {
     fn rr_guarded(run: unsafe extern "C" fn(*mut c_void), context: *mut c_void) -> bool;
     fn rr_parse_query(query: *const c_char, length: usize, result: *mut Zval);
     fn rr_form_part(part: *mut web::RawPart, first: bool, fields: *mut Zval, files: *mut Zval);
+    fn rr_print(function: *const Zval) -> c_int;
     fn rr_each_chunk(iterable: *const Zval, events: bool, give: ChunkFn, context: *mut c_void) -> c_int;
 }
 
@@ -271,6 +273,12 @@ pub(crate) fn each_chunk(iterable: &Zval, events: bool, mut give: impl FnMut(&[u
     Outcome::from_raw(unsafe { rr_each_chunk(iterable, events, call, (&raw mut give).cast()) })
 }
 
+/// Calls a function for what it prints.
+pub(crate) fn print(function: &Zval) -> Outcome {
+    // SAFETY: a valid zval (Z2, Z4).
+    Outcome::from_raw(unsafe { rr_print(function) })
+}
+
 /// Runs `run` in the outermost frame of this process; `false` when a bailout ended it.
 pub(crate) fn guarded(run: impl FnOnce()) -> bool {
     /// # Safety
@@ -329,17 +337,24 @@ pub(crate) fn c_string(bytes: Vec<u8>) -> Option<CString> {
     CString::new(bytes).ok()
 }
 
-/// What PHP prints (`ub_write`).
+/// What PHP prints (`ub_write`); `false`: nobody reads it.
 ///
 /// # Safety
 /// `bytes` is valid for `length`.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn rr_on_output(bytes: *const c_char, length: usize) {
-    if length > 0 {
-        // SAFETY: PHP's buffer, valid for its length until this call returns (Z3).
-        let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
-        let _ = std::panic::catch_unwind(|| crate::role::hooks::output(bytes));
+pub(crate) unsafe extern "C" fn rr_on_output(bytes: *const c_char, length: usize) -> bool {
+    if length == 0 {
+        return true;
     }
+    // SAFETY: PHP's buffer, valid for its length until this call returns (Z3).
+    let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+    std::panic::catch_unwind(|| crate::role::hooks::output(bytes)).unwrap_or(true)
+}
+
+/// PHP's `flush()`.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn rr_on_flush() -> bool {
+    std::panic::catch_unwind(crate::role::hooks::flush).unwrap_or(true)
 }
 
 /// What PHP logs (`log_message`).

@@ -20,7 +20,8 @@
 #endif
 
 /* In ext/src/role/hooks.rs. */
-extern void rr_on_output(const char *bytes, size_t length);
+extern bool rr_on_output(const char *bytes, size_t length);
+extern bool rr_on_flush(void);
 extern void rr_on_log(const char *message, int severity);
 
 /* In interrupt.c. */
@@ -118,15 +119,31 @@ size_t rr_freeze(void)
 
 /* -- the worker ---------------------------------------------------------------------------------------------- */
 
+/* Nobody reads what a body prints: the script ends, as with php-fpm, unless it said otherwise. */
+static void on_aborted(void)
+{
+	PG(connection_status) = PHP_CONNECTION_ABORTED;
+	if (!PG(ignore_user_abort) && !EG(exception) && EG(current_execute_data)) {
+		/* As exit(): no frame is skipped, so the worker lives. */
+		php_output_set_status(PHP_OUTPUT_DISABLED);
+		zend_throw_unwind_exit();
+	}
+}
+
 static size_t on_write(const char *bytes, size_t length)
 {
-	rr_on_output(bytes, length);
+	if (!rr_on_output(bytes, length)) {
+		on_aborted();
+	}
 	return length;
 }
 
 static void on_flush(void *context)
 {
 	(void) context;
+	if (!rr_on_flush()) {
+		on_aborted();
+	}
 }
 
 static void on_log(const char *message, int severity)
@@ -301,6 +318,40 @@ int rr_call(rr_callable *callable, uint32_t count, zval *arguments, zval *result
 	return outcome;
 }
 
+/* Calls a function for what it prints, output buffers included. */
+int rr_print(zval *function)
+{
+	volatile int outcome = RR_BAILED;
+	int level = php_output_get_level();
+	rr_callable *callable = rr_callable_new(function);
+	zval result;
+	if (!callable) {
+		return RR_RETURNED;
+	}
+	outcome = rr_call(callable, 0, NULL, &result);
+	if (outcome == RR_RETURNED) {
+		zval_ptr_dtor(&result);
+	}
+	engine_frame frame = engine_frame_here();
+	zend_try {
+		while (php_output_get_level() > level) {
+			/* What an exception has interrupted is no part of a body. */
+			if ((outcome == RR_RETURNED || outcome == RR_EXITED ? php_output_end() : php_output_discard()) != SUCCESS) {
+				break;
+			}
+		}
+		if (outcome == RR_RETURNED) {
+			outcome = rr_settle();
+		}
+	} zend_catch {
+		outcome = RR_BAILED;
+		engine_frame_restore(&frame);
+	} zend_end_try();
+	php_output_set_status(0);
+	rr_callable_free(callable);
+	return outcome;
+}
+
 /* The pending exception as text, its trace included; NULL when there is none. Owned by the caller. */
 zend_string *rr_exception_text(void)
 {
@@ -416,6 +467,11 @@ bool rr_end_request(bool broken)
 	}
 	EG(exit_status) = 0;
 	PG(connection_status) = PHP_CONNECTION_NORMAL;
+	/* header() and sessions leave headers, output says that they were sent: neither is the next request's. */
+	SG(headers_sent) = 0;
+	if (zend_llist_count(&SG(sapi_headers).headers)) {
+		zend_llist_clean(&SG(sapi_headers).headers);
+	}
 	if (PG(last_error_message)) {
 		zend_string_release(PG(last_error_message));
 		PG(last_error_message) = NULL;

@@ -35,4 +35,18 @@ typedef struct {
 	bool is_file;
 } rr_part;
 
+/* What embedded code is built upon, and the package that has it. */
+typedef struct {
+	const char *name, *package;
+	size_t name_length, package_length;
+} rr_need;
+
+/* A PHP file inside the extension. */
+typedef struct {
+	const char *file, *source;
+	size_t file_length, source_length;
+	const rr_need *needs;
+	size_t needs_count;
+} rr_embedded;
+
 #endif

@@ -1,0 +1,13 @@
+<?php
+
+declare(strict_types=1);
+
+use RoadRunner\Psr\Response;
+
+final class ResponseTest extends Http\Psr7Test\ResponseIntegrationTest
+{
+    public function createSubject()
+    {
+        return new Response();
+    }
+}
