@@ -90,7 +90,10 @@ pub(crate) const SHOWN: &[Known] = &[
     ),
 ];
 
-pub(crate) const LIMITS: &[Known] = &[];
+pub(crate) const LIMITS: &[Known] = &[all(
+    "multipart over post_max_size",
+    "the server has read the form by then: php://input has nothing of it, as with one that is not too long",
+)];
 
 pub(crate) const ENVIRONMENT: &[Known] = &[all(
     "env",

@@ -89,7 +89,12 @@ impl Server {
         if let Some(file) = &self.file {
             loader = loader.file(file);
         }
-        loader.load()
+        let mut loaded = loader.load()?;
+        if let Some(http) = &mut loaded.config.http {
+            http.raw_body |=
+                matches!(self.app, App::None | App::Globals(_) | App::Script(_)) && !reads_forms(&http.app);
+        }
+        Ok(loaded)
     }
 
     fn set_path(&mut self, path: &str, value: Value) -> PhpResult<()> {
@@ -398,6 +403,15 @@ impl Server {
         }
         let server = Self::new(self.file.clone(), self.overrides.clone(), probe);
         server.load().map(drop).map_err(config_error)
+    }
+}
+
+/// Whether the PHP of a web pool reads forms; where it does not, the server leaves them to the app as well.
+fn reads_forms(app: &rr_config::App) -> bool {
+    let given = app.admin_ini.iter().rev().chain(app.ini.iter().rev());
+    match given.clone().find(|(name, _)| name == "enable_post_data_reading") {
+        Some((_, value)) => !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "off" | "no" | "false"),
+        None => crate::zend::web::reads_forms(),
     }
 }
 

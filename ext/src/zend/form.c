@@ -8,7 +8,6 @@
 #include "php_ini.h"
 #include "php_variables.h"
 #include "rfc1867.h"
-#include "ext/standard/php_string.h"
 
 /* In ext/src/zend/web.rs. */
 extern bool rr_web_is_form(void);
@@ -31,16 +30,67 @@ static void add_upload(const char *name, size_t length, const char *index, size_
 }
 
 /* The errors of $_FILES that are decided here. */
-enum {UPLOAD_INI_SIZE = 1, UPLOAD_NO_FILE = 4};
+enum {UPLOAD_INI_SIZE = 1, UPLOAD_NO_FILE = 4, UPLOAD_GARBLED = 255};
 
 static void release_name(zval *name)
 {
 	zend_string_release((zend_string *) Z_PTR_P(name));
 }
 
+/* Tells those who watch uploads, such as the session with its upload progress, what PHP's own parser would. Here all has
+ * come by then. */
+static void *watcher;
+
+static size_t processed(void)
+{
+	return (size_t) SG(request_info).content_length;
+}
+
+static bool tell(unsigned int event, void *data)
+{
+	return !php_rfc1867_callback || php_rfc1867_callback(event, data, &watcher) != FAILURE;
+}
+
+static void tell_start(void)
+{
+	multipart_event_start event = {processed()};
+	watcher = NULL;
+	tell(MULTIPART_EVENT_START, &event);
+}
+
+static void tell_end(void)
+{
+	multipart_event_end event = {processed()};
+	tell(MULTIPART_EVENT_END, &event);
+}
+
+/* False: the file is not wanted. */
+static bool tell_file(rr_part *part)
+{
+	if (!php_rfc1867_callback) {
+		return true;
+	}
+	char *name = estrndup(part->name, part->name_length), *file = estrndup(part->value, part->value_length), *given = file;
+	multipart_event_file_start start = {processed(), name, &file};
+	bool wanted = tell(MULTIPART_EVENT_FILE_START, &start);
+	if (wanted && part->error == 0 && part->size > 0) {
+		size_t length = part->size;
+		multipart_event_file_data data = {processed(), 0, "", length, &length};
+		wanted = tell(MULTIPART_EVENT_FILE_DATA, &data);
+	}
+	multipart_event_file_end end = {processed(), (char *) (part->path_length ? part->path : NULL), part->error};
+	wanted = tell(MULTIPART_EVENT_FILE_END, &end) && wanted;
+	if (file != given) {
+		efree(file);
+	}
+	efree(given);
+	efree(name);
+	return wanted;
+}
+
 /* What a request's forms may have, counted down. */
 typedef struct {
-	zend_long files, fields, parts;
+	zend_long files, fields, parts, most_parts;
 } rr_form_left;
 
 static rr_form_left left_of(void)
@@ -51,16 +101,21 @@ static rr_form_left left_of(void)
 	if (zend_hash_str_exists(EG(ini_directives), ZEND_STRL("max_multipart_body_parts"))) {
 		parts = INI_INT("max_multipart_body_parts");
 	}
-	rr_form_left left = {files, fields, parts < 0 ? fields + files : parts};
+	parts = parts < 0 ? fields + files : parts;
+	rr_form_left left = {files, fields, parts, parts};
 	return left;
 }
 
 /* Whether a part is taken; says so once when a limit of PHP's is met. */
 static bool is_taken(const rr_part *part, rr_form_left *left)
 {
+	if (part->error == UPLOAD_GARBLED) {
+		zend_error(E_WARNING, "File Upload Mime headers garbled");
+		return false;
+	}
 	if (left->parts-- <= 0) {
 		if (left->parts == -1) {
-			php_error_docref(NULL, E_WARNING, "Multipart body parts limit exceeded. To increase the limit change max_multipart_body_parts in php.ini.");
+			php_error_docref(NULL, E_WARNING, "Multipart body parts limit exceeded " ZEND_LONG_FMT ". To increase the limit change max_multipart_body_parts in php.ini.", left->most_parts);
 		}
 		return false;
 	}
@@ -79,7 +134,7 @@ static bool is_taken(const rr_part *part, rr_form_left *left)
 	if (left->files <= 0) {
 		if (left->files == 0) {
 			left->files = -1;
-			php_error_docref(NULL, E_WARNING, "Maximum number of allowable file uploads has been exceeded");
+			zend_error(E_WARNING, "Maximum number of allowable file uploads has been exceeded");
 		}
 		return false;
 	}
@@ -151,12 +206,23 @@ static void add_file(rr_part *part)
 	add_upload(name, base, index, index_length, "size", &value);
 }
 
+static bool tell_field(char *name, char **value, size_t *length)
+{
+	size_t given = *length;
+	multipart_event_formdata event = {processed(), name, value, given, length};
+	return tell(MULTIPART_EVENT_FORMDATA, &event);
+}
+
 static void add_field(const rr_part *part, zval *into)
 {
 	char *value = estrndup(part->value, part->value_length);
 	char *name = estrndup(part->name, part->name_length);
 	size_t length;
-	if (sapi_module.input_filter(PARSE_POST, name, &value, part->value_length, &length)) {
+	if (!sapi_module.input_filter(PARSE_POST, name, &value, part->value_length, &length)) {
+		/* The filter has registered it itself. */
+		length = strlen(value);
+		tell_field(name, &value, &length);
+	} else if (tell_field(name, &value, &length)) {
 		php_register_variable_safe(name, value, length, into);
 	}
 	efree(name);
@@ -213,23 +279,25 @@ static void web_multipart(char *content_type, void *into)
 		return;
 	}
 	if (SG(post_max_size) > 0 && SG(request_info).content_length > SG(post_max_size)) {
-		php_error_docref(NULL, E_WARNING, "POST Content-Length of " ZEND_LONG_FMT " bytes exceeds the limit of " ZEND_LONG_FMT " bytes", (zend_long) SG(request_info).content_length, SG(post_max_size));
+		sapi_module.sapi_error(E_WARNING, "POST Content-Length of " ZEND_LONG_FMT " bytes exceeds the limit of " ZEND_LONG_FMT " bytes", (zend_long) SG(request_info).content_length, SG(post_max_size));
 		return;
 	}
 	if (Z_TYPE(PG(http_globals)[TRACK_VARS_FILES]) != IS_ARRAY) {
 		array_init(&PG(http_globals)[TRACK_VARS_FILES]);
 	}
 	rr_form_left left = left_of();
+	tell_start();
 	while (rr_web_next_part(&part)) {
 		if (!is_taken(&part, &left)) {
 			continue;
 		}
-		if (part.is_file) {
-			add_file(&part);
-		} else {
+		if (!part.is_file) {
 			add_field(&part, (zval *) into);
+		} else if (tell_file(&part)) {
+			add_file(&part);
 		}
 	}
+	tell_end();
 }
 
 static const sapi_post_entry web_multipart_entry = {

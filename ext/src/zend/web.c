@@ -267,6 +267,12 @@ bool rr_web_directive(const char *name, size_t name_length, const char *value, s
 	return true;
 }
 
+/* Whether PHP reads forms at all (enable_post_data_reading). */
+bool rr_web_reads_forms(void)
+{
+	return zend_ini_long("enable_post_data_reading", sizeof("enable_post_data_reading") - 1, 0) != 0;
+}
+
 static void web_install(void)
 {
 	rr_web_installed = true;
@@ -569,7 +575,7 @@ bool rr_web_headers_sent(void)
 void rr_web_status(int status)
 {
 	/* As PHP: an error that the script has named stays. */
-	if (!SG(headers_sent) && SG(sapi_headers).http_response_code < 400) {
+	if (!SG(headers_sent) && (SG(sapi_headers).http_response_code < 400 || status == 504)) {
 		SG(sapi_headers).http_response_code = status;
 	}
 }

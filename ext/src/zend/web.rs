@@ -29,6 +29,7 @@ pub(crate) struct RawPart {
 }
 
 unsafe extern "C" {
+    safe fn rr_web_reads_forms() -> bool;
     safe fn rr_interrupt_class();
     safe fn rr_interrupt_was_ttl() -> bool;
     safe fn rr_worker_functions();
@@ -86,6 +87,11 @@ pub(crate) struct Texts<'a> {
 /// Declares `RoadRunner\TimeoutError`. Module start-up only.
 pub(crate) fn timeout_class() {
     rr_interrupt_class();
+}
+
+/// Whether PHP reads forms at all (`enable_post_data_reading`).
+pub(crate) fn reads_forms() -> bool {
+    rr_web_reads_forms()
 }
 
 /// Whether `exec_ttl` has ended the running request.

@@ -39,6 +39,9 @@ pub struct File<'a> {
     pub size: u64,
 }
 
+/// The error of what is no file: a part without a name of any kind, behind which nothing was read.
+pub const GARBLED: u8 = 255;
+
 /// A block that is no form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a form block that is cut off or broken at byte {0}")]

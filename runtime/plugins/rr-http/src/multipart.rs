@@ -50,6 +50,8 @@ pub(crate) enum Event {
     Data(BytesMut),
     /// The file ends; not `whole`: the body did before.
     End { whole: bool },
+    /// A part without a name of any kind: PHP reads no further.
+    Garbled,
 }
 
 #[derive(Debug)]
@@ -156,10 +158,14 @@ impl Parser {
                     };
                 }
                 State::Head { mut lines, mut size } => {
-                    let Some(line) = self.line(true)? else {
-                        // A head that the body's end has cut off is no part.
-                        self.state = if self.ended { State::Over } else { State::Head { lines, size } };
-                        return Ok(None);
+                    let line = match self.line(true)? {
+                        Some(line) => line,
+                        // The body's end is the head's, too.
+                        None if self.ended => Vec::new(),
+                        None => {
+                            self.state = State::Head { lines, size };
+                            return Ok(None);
+                        }
                     };
                     if !line.is_empty() {
                         size += line.len();
@@ -220,7 +226,11 @@ impl Parser {
         let end = match memchr::memchr(b'\n', &self.buffer) {
             Some(end) => end,
             None if self.buffer.len() > LINE && bounded => return Err(TooMuch::Head),
-            None if self.ended && !self.buffer.is_empty() => self.buffer.len(),
+            // What the body's end cuts off is no line.
+            None if self.ended => {
+                self.buffer.clear();
+                return Ok(None);
+            }
             None => {
                 // Before the first boundary and behind the last one anything may stand.
                 if self.buffer.len() > LINE {
@@ -230,9 +240,7 @@ impl Parser {
             }
         };
         let line = self.buffer.split_to(end);
-        if !self.buffer.is_empty() {
-            self.buffer.advance(1);
-        }
+        self.buffer.advance(1);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
         let line = &line[..memchr::memchr(0, line).unwrap_or(line.len())];
         if bounded && line.len() > LINE {
@@ -273,7 +281,7 @@ impl Parser {
             // What it is nobody can say; PHP stops here.
             (None, None) => {
                 self.state = State::Over;
-                Ok(None)
+                Ok(Some(Event::Garbled))
             }
             (Some(name), None) => {
                 self.fields += 1;
@@ -375,29 +383,19 @@ fn word<'a>(rest: &mut &'a [u8], stop: u8) -> &'a [u8] {
 fn unquoted(text: &[u8]) -> Vec<u8> {
     let start = text.iter().position(|byte| !is_space(*byte)).unwrap_or(text.len());
     let text = &text[start..];
-    let Some(&quote) = text.first().filter(|byte| matches!(byte, b'"' | b'\'')) else {
-        let end = text.iter().position(|byte| is_space(*byte)).unwrap_or(text.len());
-        return unescaped(&text[..end], None);
+    let quote = text.first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
+    let text = match quote {
+        Some(_) => &text[1..],
+        None => &text[..text.iter().position(|byte| is_space(*byte)).unwrap_or(text.len())],
     };
-    let text = &text[1..];
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        // Old browsers did not escape quotes inside: only the last one counts.
-        if byte == quote && matches!(text.get(at + 1), None | Some(b'\r' | b'\n')) {
-            break;
-        }
-        at += if byte == b'\\' && text.get(at + 1) == Some(&quote) { 2 } else { 1 };
-    }
-    unescaped(&text[..at.min(text.len())], Some(quote))
-}
-
-fn unescaped(text: &[u8], quote: Option<u8>) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         let next = bytes.peek().copied();
         if byte == b'\\' && (next == Some(b'\\') || next.is_some() && next == quote) {
             out.extend(bytes.next());
+        } else if Some(byte) == quote {
+            break;
         } else {
             out.push(byte);
         }
@@ -515,7 +513,7 @@ mod tests {
             ("form-data; name=\"a\\\"b\"", Some("a\"b"), None),
             ("form-data; name=\"a\\\\b\"", Some("a\\b"), None),
             ("form-data; name='q'; filename=plain rest", Some("q"), Some("plain")),
-            ("form-data; name=\"a\"b\"", Some("a\"b"), None),
+            ("form-data; name=\"a\"b\"", Some("a"), None),
             ("form-data;;; name = \"a\"", None, None),
             ("form-data; NAME=x; name=y", Some("y"), None),
             ("form-data; filename=\"C:\\dir\\f.txt\"", None, Some("C:\\dir\\f.txt")),
@@ -551,6 +549,14 @@ mod tests {
         let events = parse(b"--b\r\nContent-Disposition: form-data; name=f\r\n\r\nhalf").expect("parses");
         assert_eq!(events, [field("f", "half")]);
         assert_eq!(parse(b"--b\r\nContent-Disposition: form-data; na").expect("parses"), []);
+        assert_eq!(
+            parse(b"--b\r\nContent-Disposition: form-data\r\n\r\nx").expect("parses"),
+            [Event::Garbled]
+        );
+        assert_eq!(
+            parse(b"--b\r\nContent-Disposition: form-data; name=\"f\"\r\n--b--\r\n").expect("parses"),
+            [field("f", "")]
+        );
     }
 
     #[test]

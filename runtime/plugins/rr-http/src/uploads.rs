@@ -164,7 +164,7 @@ impl Uploads {
     fn create(&self) -> Result<(Upload, File), (u8, io::Error)> {
         let folder = self.folder().map_err(|error| (code::NO_TMP_DIR, error))?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = folder.path.join(format!("upload{number}"));
+        let path = folder.path.join(format!("php{number:06}"));
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = openat(rustix::fs::CWD, &path, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| (code::NO_TMP_DIR, error.into()))?;
@@ -273,10 +273,8 @@ impl Receiver {
         while let Some(event) = self.parser.event()? {
             match event {
                 Event::Field { name, value } => {
-                    if name == b"MAX_FILE_SIZE" {
-                        let text = String::from_utf8_lossy(&value);
-                        let size = text.trim().parse().ok().filter(|size| *size > 0);
-                        self.max_file_size = size.unwrap_or(u64::MAX);
+                    if name.eq_ignore_ascii_case(b"MAX_FILE_SIZE") {
+                        self.max_file_size = max_file_size(&value);
                     }
                     let _ = form::encode(&mut self.block, &Part::Field { name: &name, value: &value });
                 }
@@ -288,6 +286,17 @@ impl Receiver {
                     };
                     let pending = BytesMut::new();
                     self.file = Some(Writing { name, file_name, mime, error, size: 0, open: None, pending });
+                }
+                Event::Garbled => {
+                    let part = form::File {
+                        name: b"",
+                        file_name: b"",
+                        mime: b"",
+                        path: b"",
+                        error: form::GARBLED,
+                        size: 0,
+                    };
+                    let _ = form::encode(&mut self.block, &Part::File(part));
                 }
                 Event::Data(data) => self.data(data).await,
                 Event::End { whole } => self.end_file(whole).await,
@@ -370,6 +379,24 @@ impl Receiver {
             // Not for the app: away with it now.
             upload => drop(Stored(upload.into_iter().collect())),
         }
+    }
+}
+
+/// The largest file as the form's field says: a number as C reads it, of which 0 is none and a negative one forbids all.
+fn max_file_size(value: &[u8]) -> u64 {
+    let text = value.trim_ascii_start();
+    let (negative, digits) = match text.first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let number =
+        digits.fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    match (number, negative) {
+        (0, _) => u64::MAX,
+        (_, true) => 0,
+        (number, false) => number,
     }
 }
 
