@@ -534,13 +534,13 @@ pub(crate) fn variables(server: &mut Variables) {
 
 fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option<usize>) {
     let view = RequestView::trusted(context);
-    let (path, query) = split(view.target());
-    let script = match view.script() {
+    let [method, remote, address, target, authority, script, path_info] = view.fields();
+    let (path, query) = split(target);
+    let script = match script {
         b"" => place.script.as_bytes(),
         script => script,
     };
     let root = place.root.as_os_str().as_bytes();
-    let authority = view.authority();
     let host = match authority.iter().rposition(|byte| *byte == b':') {
         Some(colon) if authority[colon + 1..].iter().all(u8::is_ascii_digit) => &authority[..colon],
         _ => authority,
@@ -566,18 +566,18 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
         }
     }
     server.set(b"SCRIPT_NAME", script);
-    server.set(b"REQUEST_URI", view.target());
+    server.set(b"REQUEST_URI", target);
     server.set(b"QUERY_STRING", query);
-    server.set(b"REQUEST_METHOD", view.method());
+    server.set(b"REQUEST_METHOD", method);
     server.set(b"SERVER_PROTOCOL", protocol);
     server.set(b"GATEWAY_INTERFACE", b"CGI/1.1");
     server.set(b"REMOTE_PORT", port(view.remote_port()).as_bytes());
     server.set(b"SCRIPT_FILENAME", &[root, script].concat());
     server.set(b"SERVER_SOFTWARE", concat!("roadrunner/", env!("CARGO_PKG_VERSION")).as_bytes());
-    server.set(b"SERVER_ADDR", view.server());
+    server.set(b"SERVER_ADDR", address);
     server.set(b"SERVER_PORT", port(view.server_port()).as_bytes());
     server.set(b"SERVER_NAME", host);
-    server.set(b"REMOTE_ADDR", view.remote());
+    server.set(b"REMOTE_ADDR", remote);
     server.set(b"REQUEST_SCHEME", if view.https() { b"https" } else { b"http" });
     if view.https() {
         server.set(b"HTTPS", b"on");
@@ -590,7 +590,7 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
         Some(length) => server.set(b"CONTENT_LENGTH", length.to_string().as_bytes()),
         None => server.set(b"CONTENT_LENGTH", stated),
     }
-    server.set(b"PATH_INFO", view.path_info());
+    server.set(b"PATH_INFO", path_info);
     server.set(b"REMOTE_USER", web::user().unwrap_or_default().as_bytes());
     for (name, value) in view.headers() {
         // An underscore would pass for a hyphen; `Proxy` would pass for the proxy of PHP's own requests.
@@ -599,7 +599,7 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
         }
     }
     server.set(b"FCGI_ROLE", b"RESPONDER");
-    let itself = [script, view.path_info()].concat();
+    let itself = [script, path_info].concat();
     server.set(b"PHP_SELF", if script.is_empty() { path } else { &itself });
 }
 

@@ -50,10 +50,27 @@ static void on_notice(int signal, siginfo_t *info, void *context)
 	look_up();
 }
 
+/* A timer that ticks with every second of the processor's time, and what it has ticked in this request. */
+static bool ticking;
+static zend_long ticks;
+/* PHP's own timer has met the limit: it does not tick on. */
+static bool once;
+
 /* In place of PHP's handler for the signal of max_execution_time. */
 static void on_limit(int signal)
 {
+	struct itimerval timer = {0};
 	(void) signal;
+	getitimer(ITIMER_PROF, &timer);
+	once = timer.it_interval.tv_sec == 0;
+	if (!once) {
+		/* Ours; set_time_limit() makes one that does not repeat. */
+		zend_long limit = EG(timeout_seconds);
+		ticks++;
+		if (limit <= 0 || ticks <= limit || (limit_thrown && ticks <= limit + GRACE_SECONDS)) {
+			return;
+		}
+	}
 	if (limit_thrown) {
 		/* It goes on after all: PHP's fatal error. */
 		zend_atomic_bool_store_ex(&EG(timed_out), true);
@@ -80,10 +97,13 @@ static void interrupt(zend_execute_data *frame)
 		zend_throw_exception(timeout_error, "the request has run for longer than exec_ttl", 0);
 	}
 	if (__atomic_exchange_n(&limit_met, false, __ATOMIC_RELAXED) && !EG(exception)) {
-		struct itimerval grace = {{0, 0}, {GRACE_SECONDS, 0}};
 		zend_long seconds = EG(timeout_seconds);
 		limit_thrown = true;
-		setitimer(ITIMER_PROF, &grace, NULL);
+		if (once) {
+			struct itimerval grace = {{0, 0}, {GRACE_SECONDS, 0}};
+			setitimer(ITIMER_PROF, &grace, NULL);
+			ticking = false;
+		}
 		zend_throw_exception_ex(timeout_error, 0, "Maximum execution time of " ZEND_LONG_FMT " second%s exceeded", seconds, seconds == 1 ? "" : "s");
 	}
 	if (next_interrupt) {
@@ -122,6 +142,27 @@ void rr_interrupt_limit(void)
 #else
 	signal(SIGPROF, on_limit);
 #endif
+}
+
+/* A living worker's request begins, with this limit: one timer serves all requests, because a system call for each costs
+ * more than a second that a script may get on top. */
+void rr_interrupt_begin(zend_long seconds)
+{
+	EG(timeout_seconds) = seconds;
+	ticks = 0;
+	if (seconds > 0 && !ticking) {
+		struct itimerval every = {{1, 0}, {1, 0}};
+		setitimer(ITIMER_PROF, &every, NULL);
+		ticking = true;
+	}
+}
+
+/* A living worker's request ends: a limit that its script has set has put PHP's timer in the place of ours. */
+void rr_interrupt_end(void)
+{
+	if (limit_thrown || (EG(modified_ini_directives) && zend_hash_str_exists(EG(modified_ini_directives), ZEND_STRL("max_execution_time")))) {
+		ticking = false;
+	}
 }
 
 /* A request begins: what was for the one before is not for it. */

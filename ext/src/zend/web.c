@@ -27,15 +27,24 @@ extern void rr_web_header(const char *name, size_t name_length, const char *valu
 extern void rr_web_head(int status);
 extern bool rr_web_output(const char *bytes, size_t length);
 extern bool rr_web_flush(void);
-extern void rr_web_variables(zval *array);
 extern void rr_web_finish(bool goes_on);
 extern void rr_on_log(const char *message, int severity);
 
 /* In form.c. */
 extern void rr_form_install(void);
 
+/* In variables.c. */
+extern void rr_web_fill_server(zval *array);
+
+/* In folder.c. */
+extern void rr_folder_watch(void);
+extern void rr_folder_enter(const char *path, size_t length);
+extern bool rr_folder_was_left(void);
+
 /* In interrupt.c. */
 extern void rr_interrupt_limit(void);
+extern void rr_interrupt_begin(zend_long seconds);
+extern void rr_interrupt_end(void);
 extern void rr_interrupt_forget(void);
 
 /* In shim.c. */
@@ -169,11 +178,6 @@ static char *web_read_cookies(void)
 	return (char *) web_cookie;
 }
 
-static void web_variables(zval *array)
-{
-	rr_web_variables(array);
-}
-
 /* getenv() of a variable of the request, as with CGI: those of $_SERVER that are no work of PHP's. */
 static char *web_getenv(const char *name, size_t length)
 {
@@ -195,40 +199,6 @@ static void web_log(const char *message, int severity)
 const char *rr_web_user(void)
 {
 	return SG(request_info).auth_user;
-}
-
-/* One variable of $_SERVER. */
-void rr_web_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
-{
-	zval text;
-	ZVAL_STRINGL_FAST(&text, value, length);
-	zend_hash_str_update(Z_ARRVAL_P(array), name, name_length, &text);
-}
-
-/* A header of the request in $_SERVER. What comes twice is joined, as nginx does. */
-void rr_web_header_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
-{
-	char buffer[128], *key = buffer;
-	size_t key_length = name_length + 5;
-	if (key_length > sizeof(buffer)) {
-		key = emalloc(key_length);
-	}
-	memcpy(key, "HTTP_", 5);
-	for (size_t i = 0; i < name_length; i++) {
-		key[5 + i] = name[i] == '-' ? '_' : toupper((unsigned char) name[i]);
-	}
-	zval *known = zend_hash_str_find(Z_ARRVAL_P(array), key, key_length);
-	if (known && Z_TYPE_P(known) == IS_STRING) {
-		const char *between = name_length == 6 && memcmp(name, "cookie", 6) == 0 ? "; " : ", ";
-		zend_string *joined = zend_string_concat3(Z_STRVAL_P(known), Z_STRLEN_P(known), between, 2, value, length);
-		zval_ptr_dtor_str(known);
-		ZVAL_STR(known, joined);
-	} else {
-		rr_web_variable(array, key, key_length, value, length);
-	}
-	if (key != buffer) {
-		efree(key);
-	}
 }
 
 /* -- the take-over --------------------------------------------------------------------------------------------------- */
@@ -283,7 +253,7 @@ static void web_install(void)
 	sapi_module.send_header = NULL;
 	sapi_module.read_post = web_read_post;
 	sapi_module.read_cookies = web_read_cookies;
-	sapi_module.register_server_variables = web_variables;
+	sapi_module.register_server_variables = rr_web_fill_server;
 	sapi_module.log_message = web_log;
 	sapi_module.getenv = web_getenv;
 	sapi_module.activate = NULL;
@@ -367,9 +337,12 @@ void rr_web_settle_in(bool living, bool forget)
 		/* Seven system calls per request, for handlers that nobody but PHP sets here; php-fpm does the same. */
 		SIGG(reset) = 0;
 #endif
+		/* The body is there, or has limits of its own: one timer less per request. */
+		PG(max_input_time) = -1;
 	}
-	/* As php-fpm: a script runs in its folder. */
-	SG(options) &= ~SAPI_OPTION_NO_CHDIR;
+	/* As php-fpm: a script runs in its folder. Here the worker goes there, and stays. */
+	SG(options) |= SAPI_OPTION_NO_CHDIR;
+	rr_folder_watch();
 	if (!living) {
 		return;
 	}
@@ -499,8 +472,7 @@ bool rr_web_begin(const rr_web_request *request)
 		web_superglobals();
 		PG(modules_activated) = 1;
 		PG(during_request_startup) = 0;
-		/* It counts the processor's time, so that it may stay armed while the worker waits for the next request. */
-		zend_set_timeout(INI_INT("max_execution_time"), 0);
+		rr_interrupt_begin(INI_INT("max_execution_time"));
 	} zend_catch {
 		sound = false;
 	} zend_end_try();
@@ -511,6 +483,14 @@ bool rr_web_begin(const rr_web_request *request)
 	return sound;
 }
 
+static void web_enter(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	if (slash) {
+		rr_folder_enter(path, slash > path ? slash - path : 1);
+	}
+}
+
 /* Runs a file in the global scope of a living worker. */
 int rr_web_include(const char *path)
 {
@@ -519,7 +499,7 @@ int rr_web_include(const char *path)
 	zend_stream_init_filename(&file, path);
 	file.primary_script = 1;
 	if (baseline.forget) {
-		VCWD_CHDIR_FILE(path);
+		web_enter(path);
 	}
 	zend_try {
 		zend_op_array *code = zend_compile_file(&file, ZEND_REQUIRE);
@@ -553,6 +533,7 @@ int rr_web_execute(const char *path)
 	zend_file_handle file;
 	zend_stream_init_filename(&file, path);
 	file.primary_script = 1;
+	web_enter(path);
 	zend_try {
 		php_execute_script(&file);
 	} zend_catch {
@@ -609,6 +590,7 @@ static void reset_module(const char *name, bool start)
 /* What the request has changed and the next one must not find. */
 static void web_restore(void)
 {
+	rr_interrupt_end();
 	if (EG(modified_ini_directives)) {
 		zend_ini_deactivate();
 	}
@@ -635,8 +617,8 @@ static void web_restore(void)
 		zend_string_release(zone);
 	}
 	/* A file is run in its folder anyway. */
-	if (!baseline.forget && baseline.cwd[0] && chdir(baseline.cwd) != 0) {
-		php_error_docref(NULL, E_WARNING, "cannot return to %s", baseline.cwd);
+	if (!baseline.forget && baseline.cwd[0] && rr_folder_was_left()) {
+		rr_folder_enter(baseline.cwd, strlen(baseline.cwd));
 	}
 	/* Set by PHP's umask() only. */
 	if (BG(umask) != -1) {

@@ -245,6 +245,20 @@ impl<'a> RequestView<'a> {
         Self { bytes }
     }
 
+    /// Method, remote address, server's address, target, authority, script and path info, in one go.
+    #[must_use]
+    pub fn fields(&self) -> [&'a [u8]; FIELDS] {
+        let mut at = REQUEST_FIXED;
+        std::array::from_fn(|index| {
+            let length = match index {
+                0..3 => u16_at(self.bytes, 8 + 2 * index),
+                _ => u32_at(self.bytes, 14 + 4 * (index - 3)),
+            };
+            at += length;
+            &self.bytes[at - length..at]
+        })
+    }
+
     /// Where field `index` (in the order of the layout) starts; the header table is number [`FIELDS`].
     fn at(&self, index: usize) -> usize {
         let long = |nth: usize| u32_at(self.bytes, 14 + 4 * nth);
@@ -409,6 +423,9 @@ mod tests {
             prop_assert_eq!((view.remote_port(), view.server_port()), (1234, 80));
             prop_assert_eq!((view.server(), view.script()), (&b"::1"[..], &target[..]));
             prop_assert_eq!(view.path_info(), &authority[..]);
+            let fields = [view.method(), view.remote(), view.server(), view.target(), view.authority(), view.script(),
+                view.path_info()];
+            prop_assert_eq!(view.fields(), fields);
             prop_assert!(view.headers().eq(pairs(&headers)));
             for cut in 0..bytes.len() {
                 prop_assert!(RequestView::parse(&bytes[..cut]).is_err());

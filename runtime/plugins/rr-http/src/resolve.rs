@@ -4,6 +4,7 @@
 use parking_lot::Mutex;
 use rr_config::App;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -25,7 +26,8 @@ pub(crate) enum Target {
     Malformed,
 }
 
-/// How long a root is used before it is looked up again: a release behind a symlink may have been switched.
+/// How long a root, or a script, is used before it is looked up again: a release behind a symlink may have been
+/// switched.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The document root of an app.
@@ -34,13 +36,43 @@ pub(crate) struct Resolver {
     app: App,
     root: PathBuf,
     open: Mutex<Option<(Instant, Arc<OwnedFd>)>>,
+    /// Paths that scripts answer, for as long as they are believed without a look.
+    scripts: Mutex<Scripts>,
+}
+
+/// Scripts that were found, since when, and how many at most.
+#[derive(Debug, Default)]
+struct Scripts {
+    since: Option<Instant>,
+    found: HashMap<String, (String, Vec<u8>)>,
+}
+
+impl Scripts {
+    const MOST: usize = 1024;
+    const LONGEST: usize = 256;
+
+    fn get(&mut self, path: &str) -> Option<Target> {
+        if self.since.is_none_or(|since| since.elapsed() >= FRESH) {
+            self.found.clear();
+            self.since = Some(Instant::now());
+            return None;
+        }
+        let (script, path_info) = self.found.get(path)?;
+        Some(Target::Script { script: script.clone(), path_info: path_info.clone() })
+    }
+
+    fn put(&mut self, path: &str, script: &str, path_info: &[u8]) {
+        if self.found.len() < Self::MOST && path.len() <= Self::LONGEST {
+            self.found.insert(path.to_owned(), (script.to_owned(), path_info.to_vec()));
+        }
+    }
 }
 
 impl Resolver {
     /// `None`: the app has no document root.
     pub(crate) fn new(app: &App) -> Option<Self> {
         let root = PathBuf::from(app.root.as_deref()?);
-        let resolver = Self { app: app.clone(), root, open: Mutex::new(None) };
+        let resolver = Self { app: app.clone(), root, open: Mutex::new(None), scripts: Mutex::default() };
         // From the start, so that a descriptor more is no leak later.
         let _ = resolver.root();
         Some(resolver)
@@ -84,6 +116,17 @@ impl Resolver {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
+        if let Some(known) = self.scripts.lock().get(path) {
+            return known;
+        }
+        let found = self.look(path, query);
+        if let Target::Script { script, path_info } = &found {
+            self.scripts.lock().put(path, script, path_info);
+        }
+        found
+    }
+
+    fn look(&self, path: &str, query: Option<&str>) -> Target {
         let Some(segments) = segments(path) else { return Target::Malformed };
         if segments.iter().any(|segment| segment.starts_with('.') && segment != ".well-known") {
             return Target::NotFound;

@@ -1,0 +1,95 @@
+/* $_SERVER: some forty variables per request, whose names are made once. */
+
+#include "shim.h"
+
+#include <ctype.h>
+
+#include "php.h"
+
+/* In ext/src/zend/web.rs. */
+extern void rr_web_variables(zval *array);
+
+/* Names that are remembered: clients may send any, and each one stays for good. */
+#define MOST_NAMES 256
+/* Longest header whose name is remembered, `HTTP_` included. */
+#define LONGEST 128
+
+static HashTable *names;
+
+/* A key that needs neither memory nor hashing; NULL: it is not remembered and will not be. */
+static zend_string *remembered(const char *name, size_t length, bool header)
+{
+	if (!names) {
+		names = malloc(sizeof(*names));
+		zend_hash_init(names, MOST_NAMES, NULL, NULL, 1);
+	}
+	zend_string *key = zend_hash_str_find_ptr(names, name, length);
+	if (key || zend_hash_num_elements(names) >= MOST_NAMES || length + 5 > LONGEST) {
+		return key;
+	}
+	size_t prefix = header ? 5 : 0;
+	key = zend_string_alloc(length + prefix, 1);
+	memcpy(ZSTR_VAL(key), "HTTP_", prefix);
+	for (size_t i = 0; i < length; i++) {
+		char letter = name[i];
+		ZSTR_VAL(key)[prefix + i] = !header ? letter : letter == '-' ? '_' : toupper((unsigned char) letter);
+	}
+	ZSTR_VAL(key)[length + prefix] = 0;
+	zend_string_hash_val(key);
+	/* It lives as long as the process, and nobody counts who uses it. */
+	GC_ADD_FLAGS(key, IS_STR_INTERNED | IS_STR_PERMANENT);
+	zend_hash_str_add_ptr(names, name, length, key);
+	return key;
+}
+
+/* One variable of $_SERVER, or of another array of texts. */
+void rr_web_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
+{
+	zval text;
+	zend_string *key = remembered(name, name_length, false);
+	ZVAL_STRINGL_FAST(&text, value, length);
+	if (key) {
+		zend_hash_update(Z_ARRVAL_P(array), key, &text);
+	} else {
+		zend_hash_str_update(Z_ARRVAL_P(array), name, name_length, &text);
+	}
+}
+
+static zend_string *header_key(const char *name, size_t length)
+{
+	zend_string *key = zend_string_alloc(length + 5, 0);
+	memcpy(ZSTR_VAL(key), "HTTP_", 5);
+	for (size_t i = 0; i < length; i++) {
+		ZSTR_VAL(key)[5 + i] = name[i] == '-' ? '_' : toupper((unsigned char) name[i]);
+	}
+	ZSTR_VAL(key)[length + 5] = 0;
+	return key;
+}
+
+/* A header of the request in $_SERVER; its name is in lower case. What comes twice is joined, as nginx does. */
+void rr_web_header_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
+{
+	zval text;
+	zend_string *key = remembered(name, name_length, true);
+	if (!key) {
+		key = header_key(name, name_length);
+	}
+	zval *known = zend_hash_find(Z_ARRVAL_P(array), key);
+	if (known && Z_TYPE_P(known) == IS_STRING) {
+		const char *between = name_length == 6 && memcmp(name, "cookie", 6) == 0 ? "; " : ", ";
+		zend_string *joined = zend_string_concat3(Z_STRVAL_P(known), Z_STRLEN_P(known), between, 2, value, length);
+		zval_ptr_dtor_str(known);
+		ZVAL_STR(known, joined);
+	} else {
+		ZVAL_STRINGL_FAST(&text, value, length);
+		zend_hash_update(Z_ARRVAL_P(array), key, &text);
+	}
+	zend_string_release(key);
+}
+
+/* Fills $_SERVER, at once as large as it will be. */
+void rr_web_fill_server(zval *array)
+{
+	zend_hash_extend(Z_ARRVAL_P(array), 64, 0);
+	rr_web_variables(array);
+}
