@@ -171,11 +171,8 @@ impl Request {
     pub fn cookies(&self) -> PhpResult<ZBox<ZendHashTable>> {
         let mut all = ZendHashTable::new();
         for (_, line) in self.head().headers().filter(|(name, _)| *name == b"cookie") {
-            for pair in line.split(|byte| *byte == b';') {
-                let pair = pair.trim_ascii();
-                let Some(mark) = pair.iter().position(|byte| *byte == b'=') else { continue };
-                let name = String::from_utf8_lossy(&pair[..mark]);
-                all.insert(&*name, Text::new(url_decode(&pair[mark + 1..])))?;
+            for (name, value) in rr_wire::cookie::pairs(line) {
+                all.insert(&*String::from_utf8_lossy(name), Text::new(value))?;
             }
         }
         Ok(all)
@@ -277,24 +274,4 @@ impl ext_php_rs::convert::IntoZval for ArrayValue {
         *zv = self.0;
         Ok(())
     }
-}
-
-/// HTTP-07: percent-decoding, `+` is a space; what is no escape stays as it is.
-fn url_decode(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        match (byte, digit(text.get(at + 1)), digit(text.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low).to_le_bytes()[0]);
-                at += 3;
-                continue;
-            }
-            (b'+', ..) => out.push(b' '),
-            (other, ..) => out.push(*other),
-        }
-        at += 1;
-    }
-    out
 }

@@ -2,6 +2,7 @@
 //! into them. Pure functions over bytes; knows nothing of rings, sockets, processes or PHP.
 #![forbid(unsafe_code)]
 
+pub mod cookie;
 pub mod form;
 pub mod frame;
 pub mod http;
