@@ -93,6 +93,7 @@ fn run(keeper: &Keeper, options: &Options) -> usize {
     for &part in &options.parts {
         let result = match part {
             Part::Throughput(case) => parts::throughput::run(keeper, options, case),
+            Part::Web => parts::throughput::web(keeper, options),
             _ if !options.with_ours() && part != Part::Idle => {
                 println!("\n{}: skipped, it measures `ours` only", part.name());
                 Ok(())

@@ -13,7 +13,7 @@ usage: compare [options]
   --rounds N       runs per peer and case, interleaved; medians are printed (3)
   --connections N  wrk connections in hello, big and echo (32)
   --repeats N      kills in replace, reloads in reload (100)
-  --only LIST      of hello,big,echo,replace,pss,idle,reload (all)
+  --only LIST      of hello,big,echo,web,replace,pss,idle,reload (all)
   --peers LIST     of ours,raw,fpm (all)
   --extension PATH the extension to measure
   --php PATH       the php to load it into (php)";
@@ -22,6 +22,7 @@ usage: compare [options]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Throughput(Case),
+    Web,
     Replace,
     Pss,
     Idle,
@@ -29,10 +30,11 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 7] = [
+    const ALL: [Part; 8] = [
         Part::Throughput(Case::Hello),
         Part::Throughput(Case::Big),
         Part::Throughput(Case::Echo),
+        Part::Web,
         Part::Replace,
         Part::Pss,
         Part::Idle,
@@ -42,6 +44,7 @@ impl Part {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Part::Throughput(case) => case.name(),
+            Part::Web => "web",
             Part::Replace => "replace",
             Part::Pss => "pss",
             Part::Idle => "idle",

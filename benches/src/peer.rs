@@ -16,9 +16,17 @@ pub(crate) enum Kind {
     Ours,
     Raw,
     Fpm,
+    Globals,
+    Files,
+    Classic,
+    Snapshot,
 }
 
 impl Kind {
+    /// What the part `web` compares.
+    pub(crate) const WEB: [Kind; 6] =
+        [Kind::Ours, Kind::Globals, Kind::Files, Kind::Classic, Kind::Snapshot, Kind::Fpm];
+
     pub(crate) const ALL: [Kind; 3] = [Kind::Ours, Kind::Raw, Kind::Fpm];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -26,6 +34,10 @@ impl Kind {
             Kind::Ours => "ours",
             Kind::Raw => "raw",
             Kind::Fpm => "fpm",
+            Kind::Globals => "globals",
+            Kind::Files => "files",
+            Kind::Classic => "classic",
+            Kind::Snapshot => "snapshot",
         }
     }
 }
@@ -35,6 +47,7 @@ impl Kind {
 pub(crate) enum App {
     Hello,
     Heavy,
+    Web(Kind),
 }
 
 impl App {
@@ -42,6 +55,7 @@ impl App {
         match self {
             App::Hello => "hello",
             App::Heavy => "heavy (150 MB)",
+            App::Web(kind) => kind.name(),
         }
     }
 
@@ -49,6 +63,7 @@ impl App {
         match self {
             App::Hello => file("../examples/hello/server.php"),
             App::Heavy => file("apps/heavy.php"),
+            App::Web(_) => file("apps/web.php"),
         }
     }
 }
@@ -72,6 +87,9 @@ impl Peer {
     pub(crate) fn start(kind: Kind, keeper: &Keeper, options: &Options) -> Result<Self> {
         match kind {
             Kind::Ours => Self::ours(keeper, options, App::Hello, 2),
+            Kind::Globals | Kind::Files | Kind::Classic | Kind::Snapshot => {
+                Self::ours(keeper, options, App::Web(kind), 2)
+            }
             Kind::Raw => {
                 let address = free_address()?;
                 let mut command = Keeper::command(std::env::current_exe()?.with_file_name("raw_hyper"));
@@ -97,6 +115,11 @@ impl Peer {
         if let Some(extension) = &options.extension {
             command.arg("-d").arg(format!("extension={}", extension.display()));
         }
+        let mut kind = Kind::Ours;
+        if let App::Web(web) = app {
+            command.env("MODE", web.name());
+            kind = web;
+        }
         if matches!(app, App::Heavy) {
             command.args(["-d", "memory_limit=-1"]);
         }
@@ -105,7 +128,7 @@ impl Peer {
             .env("HTTP_ADDRESS", address.to_string())
             .env("NUM_WORKERS", workers.to_string())
             .env("LOG_LEVEL", "error");
-        Self::ready(Kind::Ours, address, vec![keeper.start("ours", command)?])
+        Self::ready(kind, address, vec![keeper.start("ours", command)?])
     }
 
     /// Waits until `GET /` answers 200; otherwise fails with what the processes printed.

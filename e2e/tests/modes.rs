@@ -229,9 +229,9 @@ fn the_script_goes_on_after_the_response() {
 
 #[test]
 fn a_worker_script_loops_by_itself() {
-    let worker = "<?php $n = 0;
+    let worker = "<?php $n = 0; if (!($_SERVER['FRANKENPHP_WORKER'] ?? false)) { exit(1); }
         while (frankenphp_handle_request(function () use (&$n) {
-            header('X-N: ' . ++$n); echo $_GET['name'] ?? 'nobody';
+            header('X-N: ' . ++$n . ($_SERVER['FRANKENPHP_WORKER'] === '1' ? '' : ' not in a worker')); echo $_GET['name'] ?? 'nobody';
             if (isset($_GET['exit'])) { exit; }
         }) && $n < 4);";
     let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'app' => ['frankenphp' => true]]])

@@ -32,4 +32,5 @@ RoadRunner\Request
 RoadRunner\Response
 RoadRunner\RoleException
 RoadRunner\Server
+RoadRunner\TimeoutError
 RoadRunner\Worker

@@ -40,6 +40,7 @@ final class Server
     httpLoop(mixed $address, mixed $loop): RoadRunner\Server
     onWorkerStart(mixed $hook): RoadRunner\Server
     onWorkerStop(mixed $hook): RoadRunner\Server
+    psr(mixed $address, mixed $handler = NULL, mixed $factories = NULL): RoadRunner\Server
     run(): int
     script(mixed $address, string $file): RoadRunner\Server
     set(string $path, mixed $value): RoadRunner\Server
@@ -53,6 +54,8 @@ final class Server
 final class Request
     body(): string
     cookies(): array
+    files(): array
+    form(): array
     header(string $name): ?string
     headers(): array
     host(): string
@@ -65,15 +68,24 @@ final class Request
     queryString(): string
     read(int $length = 65536): ?string
     remoteAddress(): string
+    server(): array
     uri(): string
 class Response
     __construct(mixed $body = NULL, int $status = 200, mixed $headers = NULL)
     body(): ?string
+    earlyHints(mixed $headers): RoadRunner\Response
+    end(): void
+    flush(): RoadRunner\Response
     headers(): array
+    sendFile(mixed $path): RoadRunner\Response
     setBody(mixed $body): RoadRunner\Response
     setHeader(string $name, mixed $value): RoadRunner\Response
     setStatus(int $status): RoadRunner\Response
+    setTrailer(string $name, string $value): RoadRunner\Response
+    static events(mixed $events, mixed $headers = NULL): RoadRunner\Response
+    static file(mixed $path, mixed $headers = NULL): RoadRunner\Response
     status(): int
+    write(mixed $piece): RoadRunner\Response
 final class Worker
     fail(string $message): void
     receive(): ?RoadRunner\Request

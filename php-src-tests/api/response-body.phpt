@@ -55,14 +55,14 @@ new Stringable: RoadRunner\Response
 set Stringable: RoadRunner\Response
 new number: RoadRunner\Response
 set number: RoadRunner\Response
-new object: RoadRunner\Exception: the body of a response is a string, a Stringable or an iterable of strings
-set object: RoadRunner\Exception: the body of a response is a string, a Stringable or an iterable of strings
-new closure: RoadRunner\Exception: the body of a response is a string, a Stringable or an iterable of strings
-set closure: RoadRunner\Exception: the body of a response is a string, a Stringable or an iterable of strings
-new resource: RoadRunner\Exception: the body of a response is a string, a Stringable or an iterable of strings
-set resource: RoadRunner\Exception: the body of a response is a string, a Stringable or an iterable of strings
+new object: RoadRunner\Exception: the body of a response is a string, a Stringable, an iterable of strings, a stream, a Closure that prints or an SplFileInfo
+set object: RoadRunner\Exception: the body of a response is a string, a Stringable, an iterable of strings, a stream, a Closure that prints or an SplFileInfo
+new closure: RoadRunner\Response
+set closure: RoadRunner\Response
+new resource: RoadRunner\Response
+set resource: RoadRunner\Response
 string back: "x"
 bytes back: "6100ff"
 array back: null
-refused: RoadRunner\Exception: the body of a response is a string, a Stringable or an iterable of strings
+refused: RoadRunner\Exception: the body of a response is a string, a Stringable, an iterable of strings, a stream, a Closure that prints or an SplFileInfo
 still: "kept"

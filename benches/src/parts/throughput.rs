@@ -67,13 +67,24 @@ struct Round {
     cpu_micros: f64,
 }
 
+/// The ways to write an app beside each other, and php-fpm.
+pub(crate) fn web(keeper: &Keeper, options: &Options) -> Result<()> {
+    let kinds: Vec<Kind> =
+        Kind::WEB.into_iter().filter(|kind| *kind != Kind::Fpm || options.peers.contains(kind)).collect();
+    compare(keeper, options, Case::Hello, &kinds)
+}
+
 pub(crate) fn run(keeper: &Keeper, options: &Options, case: Case) -> Result<()> {
+    compare(keeper, options, case, &options.peers)
+}
+
+fn compare(keeper: &Keeper, options: &Options, case: Case, kinds: &[Kind]) -> Result<()> {
     let script = match case {
         Case::Echo => Script::post(keeper, ECHO_BYTES)?,
         Case::Hello | Case::Big => Script::get(keeper)?,
     };
     let mut peers = Vec::new();
-    for &kind in &options.peers {
+    for &kind in kinds {
         let peer = Peer::start(kind, keeper, options)?;
         check(&peer, case)?;
         peers.push((peer, Vec::new()));
@@ -121,7 +132,7 @@ fn per_request(used: Duration, requests: u64) -> f64 {
 fn print(options: &Options, case: Case, peers: &[(Peer, Vec<Round>)]) {
     println!("\n{}: {}, {} connections", case.name(), case.title(), options.connections);
     println!(
-        "  {:5} {:>9} {:>9} {:>9} {:>12} {:>17} {:>8} {:>14}",
+        "  {:8} {:>9} {:>9} {:>9} {:>12} {:>17} {:>8} {:>14}",
         "peer", "req/s", "p50 ms", "p99 ms", "CPU µs/req", "min–max", "non-2xx", "socket errors"
     );
     for (peer, rounds) in peers {
@@ -151,7 +162,12 @@ fn print(options: &Options, case: Case, peers: &[(Peer, Vec<Round>)]) {
     let ratio = |above: Kind, below: Kind, value| Some(figure(above, value)? / figure(below, value)?);
     let cpu: fn(&Round) -> f64 = |round| round.cpu_micros;
     let speed: fn(&Round) -> f64 = |round| round.report.per_second();
-    let pairs = [(Kind::Ours, Kind::Raw), (Kind::Fpm, Kind::Ours), (Kind::Fpm, Kind::Raw)];
+    let pairs = [
+        (Kind::Ours, Kind::Raw),
+        (Kind::Fpm, Kind::Ours),
+        (Kind::Fpm, Kind::Raw),
+        (Kind::Classic, Kind::Fpm),
+    ];
     for (above, below) in pairs {
         let (Some(cpu), Some(speed)) = (ratio(above, below, cpu), ratio(above, below, speed)) else {
             continue;
@@ -159,8 +175,14 @@ fn print(options: &Options, case: Case, peers: &[(Peer, Vec<Round>)]) {
         let bar = match (above, below, case) {
             (Kind::Ours, Kind::Raw, _) => format!(" (bar ≤ {:.1})", case.bar_over_raw()),
             (Kind::Fpm, Kind::Ours, Case::Hello) => " (bar ≥ 7.0)".into(),
+            (Kind::Classic, Kind::Fpm, _) => " (bar ≤ 0.3)".into(),
             _ => String::new(),
         };
         println!("  {}/{}: CPU per request {cpu:.2}{bar}, req/s {speed:.2}", above.name(), below.name());
+    }
+    for (kind, bar) in [(Kind::Globals, 3.0), (Kind::Classic, 10.0)] {
+        if let (Some(web), Some(handler)) = (figure(kind, cpu), figure(Kind::Ours, cpu)) {
+            println!("  {} - handler: {:+.1} µs (bar ≤ +{bar:.0})", kind.name(), web - handler);
+        }
     }
 }

@@ -78,6 +78,10 @@ fn assume(value: &str) -> Result<(), String> {
     }
     zend::web::worker_functions();
     dev::startup();
+    if assignment.frankenphp {
+        // Worker scripts ask for it before their first request.
+        zend::set_env("FRANKENPHP_WORKER", "1");
+    }
     if assignment.web {
         zend::web::name(assignment.frankenphp);
     }

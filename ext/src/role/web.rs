@@ -38,6 +38,8 @@ pub(crate) struct Place {
     pub(crate) script: String,
     /// PHP's own request startup and shutdown around each request.
     pub(crate) classic: bool,
+    /// Apps of FrankenPHP's worker API shall find themselves in one.
+    pub(crate) frankenphp: bool,
 }
 
 /// The texts that PHP holds pointers to while a request runs.
@@ -599,6 +601,9 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
         }
     }
     server.set(b"FCGI_ROLE", b"RESPONDER");
+    if place.frankenphp {
+        server.set(b"FRANKENPHP_WORKER", b"1");
+    }
     let itself = [script, path_info].concat();
     server.set(b"PHP_SELF", if script.is_empty() { path } else { &itself });
 }

@@ -40,7 +40,7 @@ impl Plan {
             (App::Globals(_) | App::None, Some(root)) => (absolute(root), format!("/{}", app.index)),
         };
         let classic = app.mode == Mode::Classic && matches!(server.app, App::None);
-        Some(Self { place: Place { root, script, classic }, app, uploads })
+        Some(Self { place: Place { root, script, classic, frankenphp: app.frankenphp }, app, uploads })
     }
 
     /// Gives PHP the settings of a web server: php.ini's where the command line's PHP forces others, then those of

@@ -1,0 +1,3 @@
+<?php
+// The hello of the web modes.
+echo "Hello, World!";
