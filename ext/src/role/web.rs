@@ -182,17 +182,18 @@ fn accept(unit: Unit) -> Option<Held> {
         }
         CString::new(all).ok()
     };
-    let (_, query) = split(view.target());
-    let script = match view.script() {
+    let [method, _, _, target, _, script, _] = view.fields();
+    let (_, query) = split(target);
+    let script = match script {
         b"" => place.script.as_bytes(),
         script => script,
     };
     let path = [place.root.as_os_str().as_bytes(), script].concat();
     let stated = joined("content-length", b",").and_then(|length| length.to_str().ok()?.parse().ok());
     let held = Held {
-        method: text(view.method())?,
+        method: text(method)?,
         query: text(query)?,
-        uri: text(view.target())?,
+        uri: text(target)?,
         content_type: joined("content-type", b","),
         cookie: joined("cookie", b"; "),
         authorization: joined("authorization", b","),
@@ -200,7 +201,13 @@ fn accept(unit: Unit) -> Option<Held> {
         root: place.root.as_os_str().len(),
     };
     let content_length = stated.or((!more && payload.len() > context).then(|| payload.len() - context));
-    let state = State { context, more, content_length, payload, open: true, ..State::default() };
+    // What the last request has made room for is used again.
+    let (mut headers, mut body) =
+        with(|state| (std::mem::take(&mut state.headers), std::mem::take(&mut state.body)))?;
+    headers.clear();
+    body.clear();
+    let state =
+        State { context, more, content_length, payload, headers, body, open: true, ..State::default() };
     STATE.with(|slot| slot.replace(state));
     Some(held)
 }

@@ -27,7 +27,8 @@ static ZEND_NAMED_FUNCTION(noted_chroot)
 	own_chroot(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 
-static void note(const char *name, zif_handler *own, zif_handler noted)
+/* Puts a handler in front of a function's own, so that it is known that a script has called it. */
+void rr_note_calls(const char *name, zif_handler *own, zif_handler noted)
 {
 	zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
 	if (function && function->type == ZEND_INTERNAL_FUNCTION && function->internal_function.handler != noted) {
@@ -39,8 +40,8 @@ static void note(const char *name, zif_handler *own, zif_handler noted)
 /* Once in a worker: scripts that leave are noticed. */
 void rr_folder_watch(void)
 {
-	note("chdir", &own_chdir, noted_chdir);
-	note("chroot", &own_chroot, noted_chroot);
+	rr_note_calls("chdir", &own_chdir, noted_chdir);
+	rr_note_calls("chroot", &own_chroot, noted_chroot);
 }
 
 /* Goes to a folder unless the worker is there. Once a second it goes anyway: another may stand under the name by now. */

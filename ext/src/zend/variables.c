@@ -14,7 +14,18 @@ extern void rr_web_variables(zval *array);
 /* Longest header whose name is remembered, `HTTP_` included. */
 #define LONGEST 128
 
+typedef struct {
+	/* As it came, and the key in $_SERVER. */
+	size_t length;
+	const char *name;
+	zend_string *key;
+} known_name;
+
 static HashTable *names;
+
+/* Requests resemble each other: what was the n-th name is so again. */
+static const known_name *order[64];
+static size_t turn;
 
 /* A key that needs neither memory nor hashing; NULL: it is not remembered and will not be. */
 static zend_string *remembered(const char *name, size_t length, bool header)
@@ -23,12 +34,20 @@ static zend_string *remembered(const char *name, size_t length, bool header)
 		names = malloc(sizeof(*names));
 		zend_hash_init(names, MOST_NAMES, NULL, NULL, 1);
 	}
-	zend_string *key = zend_hash_str_find_ptr(names, name, length);
-	if (key || zend_hash_num_elements(names) >= MOST_NAMES || length + 5 > LONGEST) {
-		return key;
+	const known_name **expected = &order[turn++ % (sizeof(order) / sizeof(*order))];
+	if (*expected && (*expected)->length == length && memcmp((*expected)->name, name, length) == 0) {
+		return (*expected)->key;
+	}
+	known_name *known = zend_hash_str_find_ptr(names, name, length);
+	if (known) {
+		*expected = known;
+		return known->key;
+	}
+	if (zend_hash_num_elements(names) >= MOST_NAMES || length + 5 > LONGEST) {
+		return NULL;
 	}
 	size_t prefix = header ? 5 : 0;
-	key = zend_string_alloc(length + prefix, 1);
+	zend_string *key = zend_string_alloc(length + prefix, 1);
 	memcpy(ZSTR_VAL(key), "HTTP_", prefix);
 	for (size_t i = 0; i < length; i++) {
 		char letter = name[i];
@@ -38,7 +57,13 @@ static zend_string *remembered(const char *name, size_t length, bool header)
 	zend_string_hash_val(key);
 	/* It lives as long as the process, and nobody counts who uses it. */
 	GC_ADD_FLAGS(key, IS_STR_INTERNED | IS_STR_PERMANENT);
-	zend_hash_str_add_ptr(names, name, length, key);
+	char *copy = malloc(length + 1);
+	memcpy(copy, name, length);
+	copy[length] = 0;
+	known = malloc(sizeof(*known));
+	*known = (known_name) {length, copy, key};
+	zend_hash_str_add_ptr(names, name, length, known);
+	*expected = known;
 	return key;
 }
 
@@ -91,5 +116,6 @@ void rr_web_header_variable(zval *array, const char *name, size_t name_length, c
 void rr_web_fill_server(zval *array)
 {
 	zend_hash_extend(Z_ARRVAL_P(array), 64, 0);
+	turn = 0;
 	rr_web_variables(array);
 }

@@ -37,6 +37,7 @@ extern void rr_form_install(void);
 extern void rr_web_fill_server(zval *array);
 
 /* In folder.c. */
+extern void rr_note_calls(const char *name, zif_handler *own, zif_handler noted);
 extern void rr_folder_watch(void);
 extern void rr_folder_enter(const char *path, size_t length);
 extern bool rr_folder_was_left(void);
@@ -325,6 +326,16 @@ static zend_string *timezone_now(void)
 	return NULL;
 }
 
+static zend_module_entry *session_module, *filter_module;
+static zif_handler own_timezone_set;
+static bool timezone_was_set;
+
+static ZEND_NAMED_FUNCTION(noted_timezone_set)
+{
+	timezone_was_set = true;
+	own_timezone_set(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+}
+
 /* In a worker: the state that each request finds. `forget`: the global scope is the request's. */
 void rr_web_settle_in(bool living, bool forget)
 {
@@ -346,6 +357,9 @@ void rr_web_settle_in(bool living, bool forget)
 	if (!living) {
 		return;
 	}
+	rr_note_calls("date_default_timezone_set", &own_timezone_set, noted_timezone_set);
+	session_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("session"));
+	filter_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("filter"));
 	php_output_end_all();
 	php_output_deactivate();
 	SG(headers_sent) = 1;
@@ -576,13 +590,12 @@ static void restore_handler(zval *current, zend_stack *stack, const handler_stat
 	}
 }
 
-static void reset_module(const char *name, bool start)
+static void reset_module(const zend_module_entry *module)
 {
-	zend_module_entry *module = zend_hash_str_find_ptr(&module_registry, name, strlen(name));
 	if (module && module->request_shutdown_func) {
 		module->request_shutdown_func(module->type, module->module_number);
 	}
-	if (start && module && module->request_startup_func) {
+	if (module && module->request_startup_func) {
 		module->request_startup_func(module->type, module->module_number);
 	}
 }
@@ -604,7 +617,8 @@ static void web_restore(void)
 		zend_update_current_locale();
 		BG(locale_changed) = 0;
 	}
-	zend_string *zone = timezone_now();
+	zend_string *zone = timezone_was_set ? timezone_now() : NULL;
+	timezone_was_set = false;
 	if (zone && baseline.timezone && !zend_string_equals(zone, baseline.timezone)) {
 		zval function, argument, result;
 		ZVAL_STRING(&function, "date_default_timezone_set");
@@ -686,9 +700,9 @@ bool rr_web_end(bool broken)
 	GUARDED(php_output_end_all())
 	GUARDED(if (!SG(headers_sent)) { php_header(); })
 	rr_web_finish(false);
-	GUARDED(reset_module("session", true))
+	GUARDED(reset_module(session_module))
 	GUARDED(zend_hash_str_del(&EG(symbol_table), "_SESSION", sizeof("_SESSION") - 1))
-	GUARDED(reset_module("filter", true))
+	GUARDED(reset_module(filter_module))
 	GUARDED(php_output_deactivate())
 	GUARDED(
 		php_stream *body = SG(request_info).request_body;
