@@ -163,6 +163,19 @@ fn early_hints_come_before_the_response_and_change_nothing_of_it() {
     server.stop();
 }
 
+#[test]
+fn one_response_may_serve_many_requests() {
+    let server = Options::handler(
+        "static $response; $response ??= new Response('body');
+         return $response->setTrailer('X-N', '1')->write($request->path());",
+    )
+    .start();
+    for path in ["/a", "/b", "/c"] {
+        assert_eq!(server.text(path), format!("{path}body"));
+    }
+    server.stop();
+}
+
 /// HTTP-13.
 #[test]
 fn trailers_follow_the_body() {

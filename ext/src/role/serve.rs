@@ -291,7 +291,10 @@ fn send(value: &mut Zval) -> Result<(), Failure> {
             return Err(Failure::Value("the handler has begun another response than it returned".to_owned()));
         }
         if begun || !written.is_empty() || Parts::of_response(response).has_trailers() {
-            return send_rest(response, &written, false);
+            let sent = send_rest(response, &written, false);
+            // An app may return the same object for the next request.
+            response.set_unit(0);
+            return sent;
         }
     } else if begun {
         // A response that was begun and is not returned ends where it is.
