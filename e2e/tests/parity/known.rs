@@ -61,33 +61,22 @@ pub(crate) const ANSWERS: &[Known] = &[
     all("/output.php?do=exceptionheaders", EMPTY),
     all("/output.php?do=oom", EMPTY),
     all("head, exception", EMPTY),
-    living(
-        "/output.php?do=handlerplain",
-        "an exception that nobody caught is an error unless its handler says otherwise",
-    ),
 ];
 
 pub(crate) const UNBUFFERED: &[Known] = &[
     all("/output.php?do=error", EMPTY),
     all("/output.php?do=exceptionheaders", EMPTY),
-    living(
-        "/output.php?do=handlerplain",
-        "an exception that nobody caught is an error unless its handler says otherwise",
-    ),
 ];
 
 pub(crate) const SHOWN: &[Known] = &[
     all("/output.php?do=error", FAILED),
     all("/output.php?do=exception", FAILED),
     all("/output.php?do=exceptionheaders", FAILED),
+    all("/output.php?do=handlerthrows", FAILED),
     all("/output.php?do=lasterror", FAILED),
     all("/output.php?do=parse", FAILED),
     all("/output.php?do=require", FAILED),
     all("/output.php?do=undefined", FAILED),
-    living(
-        "/output.php?do=handlerplain",
-        "an exception that nobody caught is an error unless its handler says otherwise",
-    ),
 ];
 
 pub(crate) const LIMITS: &[Known] = &[all(
@@ -117,16 +106,7 @@ pub(crate) const UPLOADS: &[Known] = &[];
 pub(crate) const UPLOADS_OFF: &[Known] = &[];
 pub(crate) const UPLOADS_LEFT: &[Known] = &[];
 
-const AROUND_FILES: &str =
-    "auto_prepend_file and auto_append_file are of classic mode: a living worker includes its file";
-
-pub(crate) const AROUND: &[Known] = &[
-    living("/", AROUND_FILES),
-    living("/headers.php", AROUND_FILES),
-    living("/output.php?do=exit", AROUND_FILES),
-    living("/output.php?do=exception", AROUND_FILES),
-    living("/output.php?do=shutdown", AROUND_FILES),
-];
+pub(crate) const AROUND: &[Known] = &[];
 
 const STARTED: &str = "zlib starts its buffer at PHP's request start-up, which a living worker has had";
 

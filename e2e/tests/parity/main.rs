@@ -150,9 +150,29 @@ fn files_before_and_after_are_run_as_in_php_fpm() {
     let settings =
         [format!("auto_prepend_file={}", before.display()), format!("auto_append_file={}", after.display())];
     let settings = settings.each_ref().map(String::as_str);
-    let targets =
-        ["/", "/output.php?do=exit", "/output.php?do=exception", "/output.php?do=shutdown", "/headers.php"];
+    let targets = [
+        "/",
+        "/sub/",
+        "/output.php?do=exit",
+        "/output.php?do=exception",
+        "/output.php?do=shutdown",
+        "/output.php?do=handler",
+        "/output.php?do=handlerplain",
+        "/output.php?do=handlerexit",
+        "/output.php?do=parse",
+        "/headers.php",
+        "/broken.php",
+        "/?before=exit",
+        "/?before=throw",
+        "/?before=handled",
+        "/?before=folder",
+        "/?before=headers",
+        "/broken.php?before=handler",
+    ];
     compare_all(&targets.map(Case::get), &settings, &Rules::default(), known::AROUND);
+    let path = format!("include_path=.:{}", root().display());
+    let settings = [&*path, "auto_prepend_file=before.inc", "auto_append_file=after.inc"];
+    compare_all(&["/", "/?before=exit", "/headers.php"].map(Case::get), &settings, &Rules::default(), &[]);
 }
 
 #[test]

@@ -4,14 +4,14 @@
 use crate::api::response;
 use crate::role::{dev, hooks, leaks, session};
 use crate::zend::web::{self, Texts, Variables};
-use crate::zend::{self, Callable, Outcome};
+use crate::zend::{self, Callable, Ending, Outcome};
 use ext_php_rs::types::{ZendHashTable, Zval};
 use rr_wire::form::{Part, Parts};
 use rr_wire::http::{FAILED, RequestView, encode_response};
 use rr_wire::log::Level;
 use rr_worker::{Event, Session, SessionError, Unit};
 use std::cell::{Cell, RefCell};
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -231,25 +231,26 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
         root: held.root,
         protocol: protocol.unwrap_or(1001),
     };
-    let mut sound = web::begin(&texts);
-    if sound {
-        let outcome = match served {
+    let begun = web::begin(&texts);
+    let sound = if begun {
+        let ended = match served {
             Served::Callable(callable) => {
                 let mut arguments = [app.shallow_clone()];
                 let (outcome, value) = callable.call(&mut arguments);
                 let [argument] = arguments;
-                match zend::free(value) && zend::free(argument) {
+                settle(match zend::free(value) && zend::free(argument) {
                     true => outcome,
                     false => Outcome::Bailed,
-                }
+                })
             }
-            Served::File if classic => web::execute(&held.path),
-            Served::File => web::include(&held.path),
+            Served::File if classic => settle(web::execute(&held.path)),
+            Served::File => run_files(&held.path),
         };
-        sound = settle(outcome, classic);
+        classic || ended != Ended::Broken
     } else {
         failed("the request could not be started");
-    }
+        false
+    };
     let ended = web::end(!sound);
     close();
     if !classic {
@@ -258,29 +259,70 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
     ended && (sound || classic)
 }
 
-/// Notes how the script ended. `false`: PHP is broken.
-fn settle(outcome: Outcome, classic: bool) -> bool {
+/// How a script ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Another may follow.
+    Whole,
+    /// The request is over.
+    Early,
+    /// PHP is broken.
+    Broken,
+}
+
+/// Runs the request's file behind `auto_prepend_file` and before `auto_append_file`, as PHP does.
+fn run_files(path: &CStr) -> Ended {
+    web::enter(path);
+    if let Some(outcome) = web::include_around(false) {
+        let ended = settle(outcome);
+        if ended != Ended::Whole {
+            return ended;
+        }
+    }
+    let ended = settle(web::include(path));
+    if ended != Ended::Whole {
+        return ended;
+    }
+    web::include_around(true).map_or(ended, settle)
+}
+
+/// Notes how a script ended.
+fn settle(outcome: Outcome) -> Ended {
+    let error = || web::status(if web::was_ttl() { 504 } else { 500 });
     match outcome {
-        Outcome::Returned | Outcome::Exited => true,
+        Outcome::Returned => Ended::Whole,
+        Outcome::Exited => Ended::Early,
         Outcome::Threw => {
             let text = zend::exception_text().unwrap_or_default();
             note(dev::exception(), false);
-            if !web::headers_sent() {
-                web::status(if web::was_ttl() { 504 } else { 500 });
+            // With php-fpm a limit of time is an error that no handler can make good.
+            let limited = web::was_limit();
+            if limited {
+                error();
             }
-            // An exception handler of the app may make the response itself.
-            let sound = zend::report_exception();
+            let ending = if web::was_compiled() { zend::handle_exception() } else { Ending::Pending };
+            let handled = match ending {
+                Ending::Handled => Some(Ended::Whole),
+                Ending::Left => Some(Ended::Early),
+                Ending::Pending | Ending::Broken => None,
+            };
+            if let (Some(ended), false) = (handled, limited) {
+                return ended;
+            }
+            error();
             failed(&text);
-            sound
+            match ending {
+                Ending::Handled | Ending::Left => Ended::Early,
+                Ending::Pending if zend::log_exception() => Ended::Early,
+                Ending::Pending | Ending::Broken => Ended::Broken,
+            }
         }
         Outcome::Bailed => {
             let text = zend::last_error().unwrap_or_else(|| "a fatal error".to_owned());
             note(dev::last_error(), true);
-            if !web::headers_sent() {
-                web::status(if web::was_ttl() { 504 } else { 500 });
-            }
+            error();
             failed(&text);
-            classic
+            Ended::Broken
         }
     }
 }
@@ -452,7 +494,9 @@ pub(crate) fn finish(end: End) {
         }
         match state.failed.take() {
             Some(text) if state.head_sent => Some(text),
-            Some(_) if state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) => {
+            _ if !state.head_sent
+                && state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) =>
+            {
                 state.body.clear();
                 state.report.take().map(|(report, _)| report)
             }

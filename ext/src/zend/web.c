@@ -437,6 +437,21 @@ static void web_request_info(const rr_web_request *request)
 	EG(exit_status) = 0;
 }
 
+/* What PHP does for a module when a request begins, and when it is over. */
+static void start_module(const zend_module_entry *module)
+{
+	if (module && module->request_startup_func) {
+		module->request_startup_func(module->type, module->module_number);
+	}
+}
+
+static void stop_module(const zend_module_entry *module)
+{
+	if (module && module->request_shutdown_func) {
+		module->request_shutdown_func(module->type, module->module_number);
+	}
+}
+
 /* Globals have been read into arrays of earlier requests; a living worker's code does not ask for them again. */
 static void web_superglobals(void)
 {
@@ -497,7 +512,8 @@ bool rr_web_begin(const rr_web_request *request)
 	return sound;
 }
 
-static void web_enter(const char *path)
+/* Goes to the folder of a file that is to be run. */
+void rr_web_enter(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	if (slash) {
@@ -505,24 +521,27 @@ static void web_enter(const char *path)
 	}
 }
 
-/* Runs a file in the global scope of a living worker. */
-int rr_web_include(const char *path)
+/* False: the last file that was to be run could not be read, or not compiled. */
+static bool compiled = true;
+
+bool rr_web_was_compiled(void)
+{
+	return compiled;
+}
+
+static int include_handle(zend_file_handle *file)
 {
 	volatile int outcome = RR_RETURNED;
-	zend_file_handle file;
-	zend_stream_init_filename(&file, path);
-	file.primary_script = 1;
-	if (baseline.forget) {
-		web_enter(path);
-	}
+	compiled = false;
 	zend_try {
-		zend_op_array *code = zend_compile_file(&file, ZEND_REQUIRE);
-		if (file.opened_path) {
-			zend_hash_add_empty_element(&EG(included_files), file.opened_path);
+		zend_op_array *code = zend_compile_file(file, ZEND_REQUIRE);
+		if (file->opened_path) {
+			zend_hash_add_empty_element(&EG(included_files), file->opened_path);
 		}
 		if (code) {
 			zval result;
 			ZVAL_UNDEF(&result);
+			compiled = true;
 			zend_execute(code, &result);
 			zval_ptr_dtor(&result);
 			zend_destroy_static_vars(code);
@@ -536,8 +555,37 @@ int rr_web_include(const char *path)
 		CG(unclean_shutdown) = 0;
 		gc_protect(0);
 	} zend_end_try();
-	zend_destroy_file_handle(&file);
+	zend_destroy_file_handle(file);
 	return outcome;
+}
+
+/* Runs a file in the global scope of a living worker. */
+int rr_web_include(const char *path)
+{
+	zend_file_handle file;
+	zend_stream_init_filename(&file, path);
+	file.primary_script = 1;
+	return include_handle(&file);
+}
+
+static const char *around(bool after)
+{
+	const char *name = after ? PG(auto_append_file) : PG(auto_prepend_file);
+	return name && *name ? name : NULL;
+}
+
+/* Whether auto_prepend_file, or auto_append_file, names a file. */
+bool rr_web_has_around(bool after)
+{
+	return around(after) != NULL;
+}
+
+/* Runs it in the global scope of a living worker; it is looked up along include_path. */
+int rr_web_include_around(bool after)
+{
+	zend_file_handle file;
+	zend_stream_init_filename(&file, around(after));
+	return include_handle(&file);
 }
 
 /* Runs a file as the main script of a classic request. */
@@ -547,7 +595,7 @@ int rr_web_execute(const char *path)
 	zend_file_handle file;
 	zend_stream_init_filename(&file, path);
 	file.primary_script = 1;
-	web_enter(path);
+	rr_web_enter(path);
 	zend_try {
 		php_execute_script(&file);
 	} zend_catch {
@@ -560,11 +608,6 @@ int rr_web_execute(const char *path)
 		outcome = RR_BAILED;
 	}
 	return outcome;
-}
-
-bool rr_web_headers_sent(void)
-{
-	return SG(headers_sent);
 }
 
 void rr_web_status(int status)
@@ -587,16 +630,6 @@ static void restore_handler(zval *current, zend_stack *stack, const handler_stat
 		ZVAL_COPY_VALUE(&old, current);
 		ZVAL_COPY(current, &state->handler);
 		zval_ptr_dtor(&old);
-	}
-}
-
-static void reset_module(const zend_module_entry *module)
-{
-	if (module && module->request_shutdown_func) {
-		module->request_shutdown_func(module->type, module->module_number);
-	}
-	if (module && module->request_startup_func) {
-		module->request_startup_func(module->type, module->module_number);
 	}
 }
 
@@ -700,9 +733,9 @@ bool rr_web_end(bool broken)
 	GUARDED(php_output_end_all())
 	GUARDED(if (!SG(headers_sent)) { php_header(); })
 	rr_web_finish(false);
-	GUARDED(reset_module(session_module))
+	GUARDED(stop_module(session_module); start_module(session_module))
 	GUARDED(zend_hash_str_del(&EG(symbol_table), "_SESSION", sizeof("_SESSION") - 1))
-	GUARDED(reset_module(filter_module))
+	GUARDED(stop_module(filter_module); start_module(filter_module))
 	GUARDED(php_output_deactivate())
 	GUARDED(
 		php_stream *body = SG(request_info).request_body;

@@ -32,6 +32,7 @@ unsafe extern "C" {
     safe fn rr_web_reads_forms() -> bool;
     safe fn rr_interrupt_class();
     safe fn rr_interrupt_was_ttl() -> bool;
+    safe fn rr_interrupt_was_limit() -> bool;
     safe fn rr_worker_functions();
     safe fn rr_web_name(frankenphp: bool);
     safe fn rr_web_ini_path() -> *const c_char;
@@ -46,9 +47,12 @@ unsafe extern "C" {
     safe fn rr_web_leave_script();
     safe fn rr_web_settle_in(living: bool, forget: bool);
     fn rr_web_begin(request: *const RawRequest) -> bool;
+    fn rr_web_enter(path: *const c_char);
     fn rr_web_include(path: *const c_char) -> c_int;
     fn rr_web_execute(path: *const c_char) -> c_int;
-    safe fn rr_web_headers_sent() -> bool;
+    safe fn rr_web_has_around(after: bool) -> bool;
+    safe fn rr_web_include_around(after: bool) -> c_int;
+    safe fn rr_web_was_compiled() -> bool;
     safe fn rr_web_user() -> *const c_char;
     safe fn rr_web_status(status: c_int);
     safe fn rr_web_end(broken: bool) -> bool;
@@ -97,6 +101,11 @@ pub(crate) fn reads_forms() -> bool {
 /// Whether `exec_ttl` has ended the running request.
 pub(crate) fn was_ttl() -> bool {
     rr_interrupt_was_ttl()
+}
+
+/// Whether `exec_ttl` or `max_execution_time` has.
+pub(crate) fn was_limit() -> bool {
+    rr_interrupt_was_limit()
 }
 
 /// Adds the functions of workers. Module start-up only.
@@ -156,21 +165,32 @@ pub(crate) fn begin(texts: &Texts<'_>) -> bool {
     unsafe { rr_web_begin(&raw const raw) }
 }
 
+/// Goes to the folder of a file that is to be run.
+pub(crate) fn enter(path: &CStr) {
+    // SAFETY: NUL-terminated; copied (Z2).
+    unsafe { rr_web_enter(path.as_ptr()) };
+}
+
 /// Runs a file in the global scope of a living worker.
 pub(crate) fn include(path: &CStr) -> Outcome {
     // SAFETY: NUL-terminated; copied by PHP (Z4).
     Outcome::from_raw(unsafe { rr_web_include(path.as_ptr()) })
 }
 
+/// Runs `auto_prepend_file`, or `auto_append_file`, in the global scope of a living worker. `None`: there is none.
+pub(crate) fn include_around(after: bool) -> Option<Outcome> {
+    rr_web_has_around(after).then(|| Outcome::from_raw(rr_web_include_around(after)))
+}
+
+/// Whether the last file that was to be run could be read and compiled.
+pub(crate) fn was_compiled() -> bool {
+    rr_web_was_compiled()
+}
+
 /// Runs a file as the main script of a classic request.
 pub(crate) fn execute(path: &CStr) -> Outcome {
     // SAFETY: NUL-terminated; copied by PHP (Z4).
     Outcome::from_raw(unsafe { rr_web_execute(path.as_ptr()) })
-}
-
-/// Whether the script's headers are on their way.
-pub(crate) fn headers_sent() -> bool {
-    rr_web_headers_sent()
 }
 
 /// The user of the request's credentials.
