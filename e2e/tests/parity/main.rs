@@ -180,10 +180,16 @@ fn output_is_packed_as_in_php_fpm() {
     for (setting, known) in
         [("zlib.output_compression=1", known::PACKED), ("output_handler=ob_gzhandler", known::HANDLED)]
     {
-        let cases = ["large", "empty", "flush", "shutdown", "exit"].map(|what| {
-            let target = format!("/output.php?do={what}");
-            Case::new(what, compare::request("GET", &target, "Accept-Encoding: gzip\r\n", b""))
-        });
+        let whats = ["large", "empty", "flush", "shutdown", "exit", "exception", "level", "gz", "204"];
+        let mut cases = Vec::new();
+        for takes in ["gzip", "deflate", "identity", "br, gzip;q=0.5"] {
+            cases.extend(whats.map(|what| {
+                let script = if what == "204" { "headers" } else { "output" };
+                let target = format!("/{script}.php?do={what}");
+                let headers = format!("Accept-Encoding: {takes}\r\n");
+                Case::new(format!("{what}, {takes}"), compare::request("GET", &target, &headers, b""))
+            }));
+        }
         compare_all(&cases, &["output_buffering=0", setting], &Rules::default(), known);
     }
 }

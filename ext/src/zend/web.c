@@ -326,7 +326,7 @@ static zend_string *timezone_now(void)
 	return NULL;
 }
 
-static zend_module_entry *session_module, *filter_module;
+static zend_module_entry *session_module, *filter_module, *zlib_module;
 static zif_handler own_timezone_set;
 static bool timezone_was_set;
 
@@ -360,6 +360,7 @@ void rr_web_settle_in(bool living, bool forget)
 	rr_note_calls("date_default_timezone_set", &own_timezone_set, noted_timezone_set);
 	session_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("session"));
 	filter_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("filter"));
+	zlib_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("zlib"));
 	php_output_end_all();
 	php_output_deactivate();
 	SG(headers_sent) = 1;
@@ -499,6 +500,8 @@ bool rr_web_begin(const rr_web_request *request)
 			php_output_set_implicit_flush(1);
 		}
 		web_superglobals();
+		/* What the client takes, and the buffer of zlib.output_compression. */
+		start_module(zlib_module);
 		PG(modules_activated) = 1;
 		PG(during_request_startup) = 0;
 		rr_interrupt_begin(INI_INT("max_execution_time"));
@@ -733,6 +736,7 @@ bool rr_web_end(bool broken)
 	GUARDED(php_output_end_all())
 	GUARDED(if (!SG(headers_sent)) { php_header(); })
 	rr_web_finish(false);
+	GUARDED(stop_module(zlib_module))
 	GUARDED(stop_module(session_module); start_module(session_module))
 	GUARDED(zend_hash_str_del(&EG(symbol_table), "_SESSION", sizeof("_SESSION") - 1))
 	GUARDED(stop_module(filter_module); start_module(filter_module))
