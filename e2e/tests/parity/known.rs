@@ -18,8 +18,8 @@ const fn all(case: &'static str, why: &'static str) -> Known {
     Known { case, modes: &crate::MODES, why }
 }
 
-const fn living(case: &'static str, why: &'static str) -> Known {
-    Known { case, modes: &["globals", "snapshot"], why }
+const fn globals(case: &'static str, why: &'static str) -> Known {
+    Known { case, modes: &["globals"], why }
 }
 
 const JOINED: &str = "what comes twice is joined, as nginx does from 1.23 on; Debian 12 has 1.22";
@@ -40,9 +40,13 @@ pub(crate) const SEEN: &[Known] = &[
     all("/dump.php?a=1?b=2#c", "a fragment is no part of a target and is cut off"),
     all("/order.php", "the order of keys is nothing that PHP promises"),
     all("/allheaders.php", "nginx gives a length and a type to requests that have none"),
+    globals("/includes.php?again", ONCE),
+    globals("/scope.php?after", ONCE),
+    globals("/scope.php/last", ONCE),
     all("/sapi.php", "the command line's PHP is below: its functions are there, fpm_get_status() is not"),
-    living("/scope.php", "the worker's own script has begun: its arguments and files are there"),
 ];
+
+const ONCE: &str = "a require_once of an earlier request is not repeated: what it has declared is still there";
 
 pub(crate) const ANSWERS: &[Known] = &[
     all("/headers.php?do=304", "the type of the answer that is not sent is told; nginx takes it out"),

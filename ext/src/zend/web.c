@@ -36,6 +36,10 @@ extern void rr_form_install(void);
 /* In variables.c. */
 extern void rr_web_fill_server(zval *array);
 
+/* In scripts.c. */
+extern void rr_scripts_hide_server(void);
+extern void rr_scripts_end(void);
+
 /* In folder.c. */
 extern void rr_note_calls(const char *name, zif_handler *own, zif_handler noted);
 extern void rr_folder_watch(void);
@@ -361,6 +365,7 @@ void rr_web_settle_in(bool living, bool forget)
 	session_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("session"));
 	filter_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("filter"));
 	zlib_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("zlib"));
+	rr_scripts_hide_server();
 	php_output_end_all();
 	php_output_deactivate();
 	SG(headers_sent) = 1;
@@ -515,104 +520,6 @@ bool rr_web_begin(const rr_web_request *request)
 	return sound;
 }
 
-/* Goes to the folder of a file that is to be run. */
-void rr_web_enter(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	if (slash) {
-		rr_folder_enter(path, slash > path ? slash - path : 1);
-	}
-}
-
-/* False: the last file that was to be run could not be read, or not compiled. */
-static bool compiled = true;
-
-bool rr_web_was_compiled(void)
-{
-	return compiled;
-}
-
-static int include_handle(zend_file_handle *file)
-{
-	volatile int outcome = RR_RETURNED;
-	compiled = false;
-	zend_try {
-		zend_op_array *code = zend_compile_file(file, ZEND_REQUIRE);
-		if (file->opened_path) {
-			zend_hash_add_empty_element(&EG(included_files), file->opened_path);
-		}
-		if (code) {
-			zval result;
-			ZVAL_UNDEF(&result);
-			compiled = true;
-			zend_execute(code, &result);
-			zval_ptr_dtor(&result);
-			zend_destroy_static_vars(code);
-			destroy_op_array(code);
-			efree_size(code, sizeof(zend_op_array));
-		}
-		outcome = rr_settle();
-	} zend_catch {
-		outcome = RR_BAILED;
-		EG(current_execute_data) = NULL;
-		CG(unclean_shutdown) = 0;
-		gc_protect(0);
-	} zend_end_try();
-	zend_destroy_file_handle(file);
-	return outcome;
-}
-
-/* Runs a file in the global scope of a living worker. */
-int rr_web_include(const char *path)
-{
-	zend_file_handle file;
-	zend_stream_init_filename(&file, path);
-	file.primary_script = 1;
-	return include_handle(&file);
-}
-
-static const char *around(bool after)
-{
-	const char *name = after ? PG(auto_append_file) : PG(auto_prepend_file);
-	return name && *name ? name : NULL;
-}
-
-/* Whether auto_prepend_file, or auto_append_file, names a file. */
-bool rr_web_has_around(bool after)
-{
-	return around(after) != NULL;
-}
-
-/* Runs it in the global scope of a living worker; it is looked up along include_path. */
-int rr_web_include_around(bool after)
-{
-	zend_file_handle file;
-	zend_stream_init_filename(&file, around(after));
-	return include_handle(&file);
-}
-
-/* Runs a file as the main script of a classic request. */
-int rr_web_execute(const char *path)
-{
-	volatile int outcome = RR_RETURNED;
-	zend_file_handle file;
-	zend_stream_init_filename(&file, path);
-	file.primary_script = 1;
-	rr_web_enter(path);
-	zend_try {
-		php_execute_script(&file);
-	} zend_catch {
-		outcome = RR_BAILED;
-	} zend_end_try();
-	zend_destroy_file_handle(&file);
-	/* exit(255) is no error. */
-	if (EG(exit_status) == 255 && PG(last_error_message)
-		&& (PG(last_error_type) & (E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR))) {
-		outcome = RR_BAILED;
-	}
-	return outcome;
-}
-
 void rr_web_status(int status)
 {
 	/* As PHP: an error that the script has named stays. */
@@ -751,6 +658,7 @@ bool rr_web_end(bool broken)
 		ZVAL_UNDEF(&PG(http_globals)[i]);
 	})
 	GUARDED(web_forget_variables())
+	rr_scripts_end();
 	GUARDED(web_restore())
 	if (rr_had_oom()) {
 		sound = false;
