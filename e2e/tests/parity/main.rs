@@ -226,7 +226,11 @@ fn the_progress_of_an_upload_is_in_the_session() {
 
 #[test]
 fn files_are_sent_as_nginx_does() {
-    let rules = Rules { headers: &["etag", "content-type", "accept-ranges"], ..Rules::default() };
+    let rules = Rules {
+        headers: &["etag", "content-type", "accept-ranges"],
+        masks: &[mask("\r\n--", "\r\n"), mask("Content-Type: text/css", "\r\n")],
+        ..Rules::default()
+    };
     compare_all(&requests::files(), &[], &rules, known::FILES);
 }
 

@@ -416,6 +416,11 @@ pub(crate) fn files() -> Vec<Case> {
         "bytes=-5000",
         "bytes=9-5",
         "bytes=0-1,5-6",
+        "bytes=5-6, 0-1,-1",
+        "bytes=0-1,5000-",
+        "bytes=5000-,6000-",
+        "bytes=0-,0-",
+        "bytes=0-500,1200-1700,1100-1101,-90",
         "bytes=a-b",
         "lines=1-2",
         "bytes = 0-1",
@@ -437,6 +442,16 @@ pub(crate) fn files() -> Vec<Case> {
         ("unmodified since long", "GET", "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\n"),
         ("match of another tag", "GET", "If-Match: \"other\"\r\n"),
         ("match of any tag", "GET", "If-Match: *\r\n"),
+        ("head, match of another tag", "HEAD", "If-Match: \"other\"\r\n"),
+        ("match of another tag and of none", "GET", "If-Match: \"other\"\r\nIf-None-Match: *\r\n"),
+        ("unmodified until long", "GET", "If-Unmodified-Since: Mon, 01 Jan 2035 00:00:00 GMT\r\n"),
+        ("unmodified since garbage", "GET", "If-Unmodified-Since: yesterday\r\n"),
+        (
+            "unmodified and modified since long",
+            "GET",
+            "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\nIf-Modified-Since: Mon, 01 Jan 2035 00:00:00 GMT\r\n",
+        ),
+        ("a range of a match", "GET", "Range: bytes=0-9\r\nIf-Match: *\r\n"),
     ] {
         cases.push(Case::new(name, request(method, "/style.css", headers, b"")));
     }

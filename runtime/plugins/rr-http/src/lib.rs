@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod conditions;
 mod connection;
 mod error_pages;
 mod failure;
@@ -10,15 +11,16 @@ mod files;
 mod io;
 mod listen;
 mod multipart;
+mod ranges;
 mod resolve;
 mod respond;
 mod service;
 mod uploads;
 
 pub use error_pages::ErrorPages;
-pub use files::fuzz as fuzz_range;
 pub use listen::{BindError, Listener};
 pub use multipart::fuzz as fuzz_multipart;
+pub use ranges::fuzz as fuzz_range;
 
 use rr_config::Http;
 use rr_plugin::{Context, Plugin};
