@@ -93,6 +93,9 @@ fn with<T>(work: impl FnOnce(&mut State) -> T) -> Option<T> {
 /// Serves until told to stop. Returns the exit code.
 pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
     let classic = place.classic;
+    if matches!(served, Served::File) {
+        leaks::requests_move();
+    }
     PLACE.with(|slot| slot.replace(Some(Rc::new(place))));
     loop {
         let Some(mut held) = next() else { return 0 };
