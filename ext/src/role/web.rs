@@ -93,8 +93,9 @@ fn with<T>(work: impl FnOnce(&mut State) -> T) -> Option<T> {
 /// Serves until told to stop. Returns the exit code.
 pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
     let classic = place.classic;
-    if matches!(served, Served::File) {
-        leaks::requests_move();
+    match served {
+        Served::File => leaks::requests_move(),
+        Served::Callable(_) => web::serve_calls(),
     }
     PLACE.with(|slot| slot.replace(Some(Rc::new(place))));
     loop {

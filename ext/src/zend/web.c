@@ -16,6 +16,7 @@
 #include "php_variables.h"
 #include "rfc1867.h"
 #include "zend_exceptions.h"
+#include "zend_smart_str.h"
 #include "ext/standard/basic_functions.h"
 #include "ext/standard/file.h"
 #include "ext/standard/head.h"
@@ -340,6 +341,15 @@ static ZEND_NAMED_FUNCTION(noted_timezone_set)
 	own_timezone_set(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 
+static zend_execute_data *server_frame;
+
+/* In a worker whose requests are calls: without a frame that they come from, PHP takes an exception, and exit() too, for
+ * the end of the process. It is that of Server::run(), which this process is in. */
+void rr_web_serve_calls(void)
+{
+	EG(current_execute_data) = server_frame;
+}
+
 /* In a worker: the state that each request finds. `forget`: the global scope is the request's. */
 void rr_web_settle_in(bool living, bool forget)
 {
@@ -375,6 +385,7 @@ void rr_web_settle_in(bool living, bool forget)
 	SG(request_info).argc = 0;
 	SG(request_info).argv = NULL;
 	/* The script of the server never goes on here. */
+	server_frame = EG(current_execute_data);
 	EG(current_execute_data) = NULL;
 	/* PHP's handler for the signal of a time limit; each request sets its own. */
 	zend_set_timeout(0, 1);
@@ -543,9 +554,25 @@ static void restore_handler(zval *current, zend_stack *stack, const handler_stat
 	}
 }
 
+/* What output_add_rewrite_var(), or a session without cookies, adds to links and forms. */
+static void forget_rewriting(url_adapt_state_ex_t *state)
+{
+	if (state->active) {
+		smart_str_free(&state->result);
+		smart_str_free(&state->buf);
+		smart_str_free(&state->tag);
+		smart_str_free(&state->arg);
+		smart_str_free(&state->form_app);
+		smart_str_free(&state->url_app);
+		state->active = state->tag_type = state->attr_type = 0;
+	}
+}
+
 /* What the request has changed and the next one must not find. */
 static void web_restore(void)
 {
+	forget_rewriting(&BG(url_adapt_output_ex));
+	forget_rewriting(&BG(url_adapt_session_ex));
 	rr_interrupt_end();
 	if (EG(modified_ini_directives)) {
 		zend_ini_deactivate();

@@ -46,6 +46,7 @@ unsafe extern "C" {
     ) -> bool;
     safe fn rr_web_leave_script();
     safe fn rr_web_settle_in(living: bool, forget: bool);
+    safe fn rr_web_serve_calls();
     fn rr_web_begin(request: *const RawRequest) -> bool;
     fn rr_web_enter(path: *const c_char);
     fn rr_web_include(path: *const c_char) -> c_int;
@@ -140,6 +141,11 @@ pub(crate) fn leave_script() {
 /// Takes PHP's web side over, in a worker; `forget`: the global scope belongs to each request.
 pub(crate) fn settle_in(living: bool, forget: bool) {
     rr_web_settle_in(living, forget);
+}
+
+/// In a living worker: its requests are calls of a function.
+pub(crate) fn serve_calls() {
+    rr_web_serve_calls();
 }
 
 /// Begins a request; `false`: the worker must end.
