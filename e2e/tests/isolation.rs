@@ -239,7 +239,7 @@ fn a_handler_that_exits_costs_no_worker() {
         let answer = server.get("/?fail=1&throw=1");
         assert_eq!((answer.status, answer.text()), (503, worker.clone()), "{kind}");
         assert_eq!(server.get("/").status, 200, "{kind}");
-        assert_eq!(server.logs.count("Uncaught Exception: again"), 1, "{kind}");
+        server.logs.expect_times("Uncaught Exception: again", 1);
         server.stop();
     }
 }
