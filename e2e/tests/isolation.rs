@@ -1,7 +1,7 @@
 //! What one request must not see of another, in the modes that share a process between them, that start PHP anew, and
 //! that have a process for each.
 
-use e2e::Options;
+use e2e::{Options, eventually};
 
 const MODES: [&str; 3] = ["globals", "classic", "snapshot"];
 
@@ -192,8 +192,9 @@ fn snapshots_do_not_see_each_other() {
             date_default_timezone_set('Asia/Tokyo'); echo getmypid(); return;
         }
         $open = []; foreach (scandir('/proc/self/fd') as $n) { $open[] = preg_replace('/\\\\d+/', 'n', (string) @readlink(\"/proc/self/fd/$n\")); }
-        sort($open); $lock = fopen(__DIR__ . '/lock', 'c');
-        echo json_encode([Kept::$n, counted(), defined('LEFT'), getenv('LEFT'), isset($left), App::$booted->n, $open, flock($lock, LOCK_EX | LOCK_NB),
+        sort($open);
+        if (isset($_GET['lock'])) { echo flock(fopen(__DIR__ . '/lock', 'c'), LOCK_EX | LOCK_NB) ? 'free' : 'taken'; return; }
+        echo json_encode([Kept::$n, counted(), defined('LEFT'), getenv('LEFT'), isset($left), App::$booted->n, $open,
             in_array('left', stream_get_wrappers()), spl_autoload_functions(), mb_internal_encoding(), libxml_use_internal_errors(),
             array_map('basename', get_included_files()), function_exists('more'), gc_enabled(), stream_context_get_options(stream_context_get_default()),
             pcntl_signal_get_handler(SIGUSR1), pcntl_alarm(0), setlocale(LC_ALL, 0), ini_get('precision'), getcwd(), umask(),
@@ -215,6 +216,8 @@ fn snapshots_do_not_see_each_other() {
         let process = server.text("/?dirty=1");
         assert!(process.parse::<u32>().is_ok() && processes.insert(process.clone()), "{process}");
         assert_eq!(server.text("/"), first);
+        // Its process ends behind its response.
+        eventually("the lock is free", || server.text("/?lock=1") == "free");
     }
     server.stop();
 }
