@@ -1,7 +1,8 @@
 //! A worker's life: put the engine in order, say hello, serve, leave through `_exit`.
 
 use crate::api::server::{App, Server};
-use crate::role::web::{self, Place, Served};
+use crate::role::web::{self, Served};
+use crate::role::web_plan::Place;
 use crate::role::zygote::{Booted, callables};
 use crate::role::{Seat, hooks, serve, session, take};
 use crate::zend::{self, Callable, Outcome};

@@ -2,7 +2,7 @@
 //! [`super`].
 
 use super::Outcome;
-use crate::role::web;
+use crate::role::{web, web_unit, web_variables};
 use ext_php_rs::types::Zval;
 use std::ffi::{CStr, c_char, c_int};
 
@@ -263,7 +263,7 @@ unsafe fn slice<'a>(bytes: *const c_char, length: usize) -> &'a [u8] {
 pub(crate) unsafe extern "C" fn rr_web_read(buffer: *mut c_char, length: usize) -> usize {
     // PHP's buffer need not hold anything yet.
     let mut piece = vec![0; length];
-    let read = caught(0, || web::read(&mut piece));
+    let read = caught(0, || web_unit::read(&mut piece));
     // SAFETY: `read` is at most `length`, for which there is room; the two do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buffer.cast::<u8>(), read) };
     read
@@ -284,13 +284,13 @@ pub(crate) unsafe extern "C" fn rr_web_header(
     let name = unsafe { slice(name, name_length) };
     // SAFETY: as above.
     let value = unsafe { slice(value, value_length) };
-    caught((), || web::header(name, value));
+    caught((), || web_unit::header(name, value));
 }
 
 /// The headers are complete.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_head(status: c_int) {
-    caught((), || web::head(u16::try_from(status).unwrap_or(500)));
+    caught((), || web_unit::head(u16::try_from(status).unwrap_or(500)));
 }
 
 /// A piece of the body; `false`: nobody reads it.
@@ -301,19 +301,19 @@ pub(crate) extern "C" fn rr_web_head(status: c_int) {
 pub(crate) unsafe extern "C" fn rr_web_output(bytes: *const c_char, length: usize) -> bool {
     // SAFETY: PHP's buffer, valid until this call returns (Z3).
     let bytes = unsafe { slice(bytes, length) };
-    caught(true, || web::output(bytes))
+    caught(true, || web_unit::output(bytes))
 }
 
 /// Sends what is there; `false`: nobody reads it.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_flush() -> bool {
-    caught(true, web::flush)
+    caught(true, web_unit::flush)
 }
 
 /// The response is complete; `goes_on`: the script is not.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_finish(goes_on: bool) {
-    caught((), || web::finish(if goes_on { web::End::Response } else { web::End::Request }));
+    caught((), || web_unit::finish(if goes_on { web_unit::End::Response } else { web_unit::End::Request }));
 }
 
 /// Fills `$_SERVER`.
@@ -322,13 +322,13 @@ pub(crate) extern "C" fn rr_web_finish(goes_on: bool) {
 /// `array` is a PHP array.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_variables(array: *mut Zval) {
-    caught((), || web::variables(&mut Variables(array)));
+    caught((), || web_variables::variables(&mut Variables(array)));
 }
 
 /// Whether the master has parsed the request's form.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_is_form() -> bool {
-    caught(false, web::is_form)
+    caught(false, web_unit::is_form)
 }
 
 impl RawPart {
@@ -366,9 +366,9 @@ impl RawPart {
 /// `part` has room for a part.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_next_part(part: *mut RawPart) -> bool {
-    let found = caught(None, || web::next_part(RawPart::of));
+    let found = caught(None, || web_unit::next_part(RawPart::of));
     let Some(raw) = found else { return false };
-    // SAFETY: room for a part; the texts point into the form that role::web keeps until the request is over.
+    // SAFETY: room for a part; the texts point into the form that role::web_unit keeps until the request is over.
     unsafe { part.write(raw) };
     true
 }
@@ -399,7 +399,7 @@ pub(crate) unsafe extern "C" fn rr_web_handle(callable: *const Zval) -> c_int {
 pub(crate) unsafe extern "C" fn rr_web_request_headers(array: *mut Zval) {
     caught((), || {
         let mut variables = Variables(array);
-        for (name, value) in web::request_headers() {
+        for (name, value) in web_variables::request_headers() {
             variables.set(name.as_bytes(), &value);
         }
     });
@@ -408,7 +408,7 @@ pub(crate) unsafe extern "C" fn rr_web_request_headers(array: *mut Zval) {
 /// `rr_finish_request()` in the handler modes.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_serve_finish() -> bool {
-    caught(false, crate::role::serve::finish_request)
+    caught(false, crate::role::answer::finish_request)
 }
 
 /// `rr_early_hints()`: sends a 103; `false`: these are no headers, or nobody reads them.
@@ -420,7 +420,7 @@ pub(crate) unsafe extern "C" fn rr_web_hint(headers: *const Zval) -> bool {
     caught(false, || {
         // SAFETY: the argument of the PHP function, alive until that returns.
         let headers = unsafe { &*headers };
-        headers.array().is_some_and(crate::role::web::early_hints)
+        headers.array().is_some_and(web_unit::early_hints)
     })
 }
 
