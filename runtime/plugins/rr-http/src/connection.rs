@@ -6,6 +6,7 @@ use crate::io::{Activity, ClientIo, Phase, Stream};
 use crate::listen::{Listener, SocketFile};
 use crate::resolve::Resolver;
 use crate::service::{self, Client};
+use crate::spool::Budget;
 use crate::uploads::Uploads;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) resolver: Option<Resolver>,
     /// Receives forms; `None`: workers get them as they are.
     pub(crate) uploads: Option<Arc<Uploads>>,
+    /// What streams may use that their clients do not take as fast as they come.
+    pub(crate) buffers: Arc<Budget>,
     /// Bodies of the server's own answers to failures.
     pub(crate) pages: Arc<ErrorPages>,
     builder: http1::Builder,
@@ -80,6 +83,7 @@ pub(crate) async fn serve(
     let shared = Arc::new(Shared {
         resolver,
         uploads,
+        buffers: Arc::new(Budget::new(config.buffering.clone())),
         pages,
         config,
         context,

@@ -13,6 +13,7 @@ mod multipart;
 mod resolve;
 mod respond;
 mod service;
+mod spool;
 mod uploads;
 
 pub use error_pages::ErrorPages;
