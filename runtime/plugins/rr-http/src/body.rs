@@ -191,9 +191,7 @@ impl http_body::Body for Body {
             Kind::Done => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(reading) => SizeHint::with_exact(reading.left()),
-            Kind::Stream(_) | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => {
-                SizeHint::default()
-            }
+            Kind::Stream(_) | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => SizeHint::default(),
         }
     }
 }
