@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use rr_config::Buffering;
-use rr_pool::{Exchange, ExecError};
+use rr_pool::{Exchange, ExecError, ReplyFrame};
 use rustix::fs::{Mode, OFlags, openat};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -24,6 +24,8 @@ use tokio::task::JoinHandle;
 
 /// Bytes that are read back at a time.
 const PIECE: u64 = 64 * 1024;
+/// Bytes that go to disk at a time, where so many are there.
+const BATCH: usize = 512 * 1024;
 /// How long a worker that nobody else waits for waits for its client before the disk is used: a client that is only
 /// a little slower than PHP is not worth the copies.
 const GRACE: Duration = Duration::from_millis(10);
@@ -159,8 +161,8 @@ impl Spool {
             writer: None,
         };
         let shared = Arc::new(Shared { budget: Arc::clone(budget), state: Mutex::new(state) });
-        let pump = Pump { shared: Arc::clone(&shared), files: true };
-        Self { shared, pump: tokio::spawn(pump.run(exchange, trailing)), reading: None }
+        let pump = Pump { shared: Arc::clone(&shared), exchange, trailing, end: None, files: true };
+        Self { shared, pump: tokio::spawn(pump.run()), reading: None }
     }
 
     /// What comes next.
@@ -225,47 +227,60 @@ fn wake(waker: &mut Option<Waker>) {
 /// The worker's end: takes its frames as they come.
 struct Pump {
     shared: Arc<Shared>,
+    exchange: Exchange,
+    trailing: Option<HeaderMap>,
+    end: Option<End>,
     /// The disk takes something still.
     files: bool,
 }
 
 impl Pump {
-    async fn run(mut self, mut exchange: Exchange, mut trailing: Option<HeaderMap>) {
-        let end = loop {
-            let frame = match exchange.next().await {
-                None => break End::Fine(None),
-                Some(Err(error)) => break End::Error(error),
-                Some(Ok(frame)) => frame,
-            };
-            if !frame.body.is_empty() {
-                self.put(frame.body, &exchange).await;
+    async fn run(mut self) {
+        while self.end.is_none() {
+            let next = self.exchange.next().await;
+            if let Some(piece) = self.taken(next) {
+                self.put(piece).await;
             }
-            if !frame.more {
-                // The context of a last frame.
-                let more = respond::trailers(&frame.context).unwrap_or_default();
-                if let Some(trailing) = &mut trailing {
-                    trailing.extend(more);
-                }
-                break End::Fine(trailing.filter(|trailing| !trailing.is_empty()));
-            }
-        };
+        }
         let mut state = self.shared.state.lock();
-        state.end = Some(end);
+        state.end = self.end.take();
         wake(&mut state.reader);
     }
 
-    /// Keeps a piece; waits where there is no room for it.
-    async fn put(&mut self, piece: Bytes, exchange: &Exchange) {
-        if !self.shared.state.lock().on_disk() {
-            let mut room = std::pin::pin!(self.room(piece.len() as u64));
-            let there = poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_ready())).await
-                || !exchange.others_wait() && tokio::time::timeout(GRACE, room).await.is_ok();
-            if there {
-                return self.keep(piece);
+    /// The body of a frame; notes the end of the stream.
+    fn taken(&mut self, next: Option<Result<ReplyFrame, ExecError>>) -> Option<Bytes> {
+        let frame = match next {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                self.end = Some(End::Error(error));
+                return None;
             }
+            None => {
+                self.end = Some(End::Fine(None));
+                return None;
+            }
+        };
+        if !frame.more {
+            // The context of a last frame.
+            let more = respond::trailers(&frame.context).unwrap_or_default();
+            if let Some(trailing) = &mut self.trailing {
+                trailing.extend(more);
+            }
+            let trailing = self.trailing.take().filter(|trailing| !trailing.is_empty());
+            self.end = Some(End::Fine(trailing));
         }
+        Some(frame.body).filter(|body| !body.is_empty())
+    }
+
+    /// Keeps a piece; waits where there is no room for it.
+    async fn put(&mut self, piece: Bytes) {
+        if self.waits_in_memory(&piece).await {
+            return self.keep(piece);
+        }
+        let mut pieces = vec![piece];
         if self.files {
-            match self.store(&piece).await {
+            self.gather(&mut pieces).await;
+            match self.store(&pieces).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
@@ -274,8 +289,34 @@ impl Pump {
                 }
             }
         }
-        self.room(piece.len() as u64).await;
-        self.keep(piece);
+        for piece in pieces {
+            self.room(piece.len() as u64).await;
+            self.keep(piece);
+        }
+    }
+
+    /// Whether memory takes a piece, at once or as soon as is worth waiting for.
+    async fn waits_in_memory(&self, piece: &Bytes) -> bool {
+        if self.shared.state.lock().on_disk() {
+            return false;
+        }
+        let mut room = std::pin::pin!(self.room(piece.len() as u64));
+        poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_ready())).await
+            || !self.exchange.others_wait() && tokio::time::timeout(GRACE, room).await.is_ok()
+    }
+
+    /// Adds what else is there already, for one trip to the disk.
+    async fn gather(&mut self, pieces: &mut Vec<Bytes>) {
+        let mut size: usize = pieces.iter().map(Bytes::len).sum();
+        while size < BATCH && self.end.is_none() {
+            let Poll::Ready(next) = poll_fn(|cx| Poll::Ready(self.exchange.poll_frame(cx))).await else {
+                break;
+            };
+            if let Some(piece) = self.taken(next) {
+                size += piece.len();
+                pieces.push(piece);
+            }
+        }
     }
 
     fn keep(&self, piece: Bytes) {
@@ -305,10 +346,10 @@ impl Pump {
         .await;
     }
 
-    /// Writes a piece behind what is in the file. `false`: there is no room on disk.
-    async fn store(&self, piece: &Bytes) -> io::Result<bool> {
+    /// Writes pieces behind what is in the file. `false`: there is no room on disk.
+    async fn store(&self, pieces: &[Bytes]) -> io::Result<bool> {
         let budget = &self.shared.budget;
-        let length = piece.len() as u64;
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         let (file, at) = {
             let mut state = self.shared.state.lock();
             if let Some(stored) = state.stored.as_mut().filter(|stored| stored.read == stored.written) {
@@ -329,14 +370,18 @@ impl Pump {
             }
             (state.stored.as_ref().map(|stored| Arc::clone(&stored.file)), at)
         };
-        let (dir, bytes) = (budget.dir.clone(), piece.clone());
+        let (dir, pieces) = (budget.dir.clone(), pieces.to_vec());
         let new = file.is_none();
         let written = tokio::task::spawn_blocking(move || {
             let file = match file {
                 Some(file) => file,
                 None => Arc::new(nameless(&dir)?),
             };
-            file.write_all_at(&bytes, at)?;
+            let mut at = at;
+            for piece in &pieces {
+                file.write_all_at(piece, at)?;
+                at += piece.len() as u64;
+            }
             Ok(file)
         });
         let written = written.await.map_err(io::Error::other).and_then(|written| written);
