@@ -19,6 +19,7 @@
 #include "ext/standard/basic_functions.h"
 #include "ext/standard/file.h"
 #include "ext/standard/head.h"
+#include "ext/standard/php_filestat.h"
 #include "ext/standard/php_string.h"
 
 /* In ext/src/zend/web.rs. */
@@ -470,7 +471,8 @@ bool rr_web_begin(const rr_web_request *request)
 		php_output_activate();
 		sapi_activate();
 		php_handle_auth_data(request->authorization);
-		if (PG(expose_php)) {
+		/* A warning of the body may have been shown. */
+		if (PG(expose_php) && !SG(headers_sent)) {
 			sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
 		}
 		if (PG(output_handler) && PG(output_handler)[0]) {
@@ -630,6 +632,8 @@ static void web_restore(void)
 	if (zone) {
 		zend_string_release(zone);
 	}
+	/* A file of the last request may be there no more. */
+	php_clear_stat_cache(0, NULL, 0);
 	/* A file is run in its folder anyway. */
 	if (!baseline.forget && baseline.cwd[0] && rr_folder_was_left()) {
 		rr_folder_enter(baseline.cwd, strlen(baseline.cwd));
