@@ -396,13 +396,16 @@ impl Session {
     /// The channel is broken.
     pub fn log(&mut self, record: &Record<'_>) -> Result<(), SessionError> {
         const CUT: &[u8] = b" [cut]";
-        let limit = self.end.max_payload(Lane::Call) - rr_wire::log::METHOD.len() - 5;
-        if record.text.len() <= limit {
+        let limit = self.end.max_payload(Lane::Call) - rr_wire::log::METHOD.len();
+        if record.size() <= limit {
             return self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &record.encode());
         }
-        let mut text = record.text[..limit - CUT.len()].to_vec();
+        // Half of a context is none.
+        let empty = Record { text: b"", context: b"", ..*record };
+        let room = limit - empty.size() - CUT.len();
+        let mut text = record.text[..record.text.len().min(room)].to_vec();
         text.extend_from_slice(CUT);
-        self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..*record }.encode())
+        self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..empty }.encode())
     }
 
     fn send_call(
