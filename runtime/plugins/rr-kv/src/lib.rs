@@ -10,6 +10,7 @@ mod when;
 
 pub use memory::{Item, Memory, Settings};
 pub use methods::Storages;
+pub use rr_shm::store::Eviction;
 
 use thiserror::Error;
 
