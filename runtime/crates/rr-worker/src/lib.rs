@@ -2,6 +2,8 @@
 //! the master in between. No Tokio, no threads, no PHP.
 #![forbid(unsafe_code)]
 
+pub use rr_shm::table;
+
 use rr_shm::Corrupt;
 use rr_shm::frames::Frame;
 use rr_shm::segment::{self, Lane, NOBODY, WorkerEnd};
