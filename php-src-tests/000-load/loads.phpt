@@ -28,6 +28,8 @@ RoadRunner\ChannelException
 RoadRunner\ClientGoneException
 RoadRunner\ConfigException
 RoadRunner\Exception
+RoadRunner\KeyValue
+RoadRunner\KeyValueException
 RoadRunner\Request
 RoadRunner\Response
 RoadRunner\RoleException
