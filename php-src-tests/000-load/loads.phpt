@@ -28,9 +28,13 @@ RoadRunner\ChannelException
 RoadRunner\ClientGoneException
 RoadRunner\ConfigException
 RoadRunner\Exception
+RoadRunner\KeyValue
+RoadRunner\KeyValueException
 RoadRunner\Request
 RoadRunner\Response
 RoadRunner\RoleException
+RoadRunner\Rpc
+RoadRunner\RpcException
 RoadRunner\Server
 RoadRunner\TimeoutError
 RoadRunner\Worker

@@ -3,7 +3,9 @@
 use crate::settings;
 use rr_config::Config;
 use rr_http::{ErrorPages, HttpPlugin};
-use rr_plugin::Plugin;
+use rr_kv::{Memory, Storages};
+use rr_plugin::{Background, Plugin};
+use rr_rpc::{Registry, RpcPlugin};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,4 +32,49 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
         entries.push(Entry { plugin, pool: settings::pool(http), pages });
     }
     Ok(entries)
+}
+
+/// The plugins without workers, bound to their addresses. What they have to offer to workers and over RPC is in
+/// `registry`.
+///
+/// # Errors
+/// The text of what the first one lacks.
+pub(crate) fn background(
+    config: &Config,
+    registry: &Arc<Registry>,
+) -> Result<Vec<Box<dyn Background>>, String> {
+    let mut plugins: Vec<Box<dyn Background>> = Vec::new();
+    if let Some(rpc) = &config.rpc {
+        let settings = rr_rpc::Settings {
+            listen: rpc.listen.clone(),
+            max_message_size: rpc.max_message_size,
+            max_connections: rpc.max_connections,
+        };
+        let plugin = RpcPlugin::bind(settings, Arc::clone(registry)).map_err(|error| error.to_string())?;
+        plugins.push(Box::new(plugin));
+    }
+    Ok(plugins)
+}
+
+/// The key-value storages.
+///
+/// # Errors
+/// Out of memory or descriptors.
+pub(crate) fn storages(config: &Config) -> std::io::Result<Storages> {
+    let seed = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+    let storage = |storage: &rr_config::Storage| {
+        let rr_config::Driver::Memory(memory) = &storage.driver;
+        let settings = rr_kv::Settings {
+            limit: memory.max_memory,
+            eviction: match memory.eviction {
+                rr_config::Eviction::Lru => rr_kv::Eviction::Lru,
+                rr_config::Eviction::Fifo => rr_kv::Eviction::Fifo,
+                rr_config::Eviction::None => rr_kv::Eviction::None,
+            },
+        };
+        // Random, so that nobody outside can choose keys that share a bucket.
+        let memory = Memory::create(settings, [seed(), seed(), seed(), seed()])?;
+        Ok((storage.name.clone(), Arc::new(memory)))
+    };
+    Ok(Storages::new(config.kv.iter().map(storage).collect::<std::io::Result<Vec<_>>>()?))
 }

@@ -1,7 +1,7 @@
 //! Workers of the web modes: each request is a script, or a call, that sees superglobals and prints its response.
 
 use crate::role::web_plan::Place;
-use crate::role::{dev, hooks, leaks, session, web_unit, web_variables};
+use crate::role::{dev, hooks, leaks, session, web_unit, web_variables, worker};
 use crate::zend::web::{self, Texts};
 use crate::zend::{self, Callable, Ending, Outcome};
 use ext_php_rs::types::Zval;
@@ -37,6 +37,7 @@ struct Held {
 thread_local! {
     static STOPPED: Cell<bool> = const { Cell::new(false) };
     static SERVED: Cell<u64> = const { Cell::new(0) };
+    static GREETED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Serves until told to stop. Returns the exit code.
@@ -49,7 +50,7 @@ pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
     web_variables::settle(place);
     loop {
         let Some(mut held) = next() else { return 0 };
-        let sound = run(&mut held, served, classic, app);
+        let sound = run(&mut held, served, classic, Some(app));
         hooks::flush_output();
         if !sound {
             return 255;
@@ -59,35 +60,40 @@ pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
 
 /// One turn of `rr_handle_request()`: `None` when the worker should end.
 pub(crate) fn handle(callable: &Callable) -> Option<bool> {
+    // What the script has printed is not the request's.
+    hooks::flush_output();
+    // Now that the script has booted the worker is ready.
+    if !GREETED.with(|greeted| greeted.replace(true)) && worker::hello().is_err() {
+        return None;
+    }
     let mut held = next()?;
-    let sound = run(&mut held, &Served::Callable(callable), false, &Zval::null());
+    let sound = run(&mut held, &Served::Callable(callable), false, None);
     hooks::flush_output();
     Some(sound)
 }
 
-/// Runs a script that calls `rr_handle_request()`, again when it ends and has served something. Returns the exit
-/// code.
+/// Runs a script that calls `rr_handle_request()`. Returns the exit code: a script that ends takes its worker along,
+/// because PHP cannot declare its functions a second time.
 pub(crate) fn run_script(path: &Path, place: Place) -> i32 {
     web_variables::settle(place);
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return 255 };
-    loop {
-        let before = SERVED.with(Cell::get);
-        let outcome = web::include(&path);
-        hooks::flush_output();
-        if STOPPED.with(Cell::get) {
-            return 0;
-        }
-        if outcome == Outcome::Threw {
-            zend::report_exception();
-        }
-        if matches!(outcome, Outcome::Threw | Outcome::Bailed) {
-            return 255;
-        }
-        if SERVED.with(Cell::get) == before {
-            hooks::write(Level::Error, b"the script ended before it handled a request");
-            return 255;
-        }
+    hooks::explained();
+    web::script_begins();
+    let outcome = web::include(&path);
+    if outcome == Outcome::Threw {
+        zend::report_exception();
     }
+    let code = web::script_ends();
+    hooks::flush_output();
+    if matches!(outcome, Outcome::Threw | Outcome::Bailed) {
+        return 255;
+    }
+    let stopped = STOPPED.with(Cell::get);
+    if !stopped && SERVED.with(Cell::get) == 0 {
+        hooks::write(Level::Error, b"the script ended before it handled a request");
+        return 255;
+    }
+    if stopped { 0 } else { code }
 }
 
 fn next() -> Option<Held> {
@@ -158,7 +164,7 @@ fn accept(unit: Unit) -> Option<Held> {
     Some(held)
 }
 
-fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool {
+fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) -> bool {
     let content_length = web_unit::content_length();
     let texts = Texts {
         method: &held.method,
@@ -176,10 +182,9 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
     let sound = if begun {
         let ended = match served {
             Served::Callable(callable) => {
-                let mut arguments = [app.shallow_clone()];
+                let mut arguments: Vec<Zval> = app.map(Zval::shallow_clone).into_iter().collect();
                 let (outcome, value) = callable.call(&mut arguments);
-                let [argument] = arguments;
-                settle(match zend::free(value) && zend::free(argument) {
+                settle(match zend::free(value) && arguments.into_iter().all(zend::free) {
                     true => outcome,
                     false => Outcome::Bailed,
                 })

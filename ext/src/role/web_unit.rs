@@ -252,44 +252,44 @@ pub(crate) fn flush() -> bool {
     .unwrap_or(true)
 }
 
-/// The response is complete.
-pub(crate) fn finish(end: End) {
-    let broken = with(|state| {
-        if !state.open || std::mem::replace(&mut state.finished, true) {
-            return None;
+/// The response is complete. `false`: it was before.
+pub(crate) fn finish(end: End) -> bool {
+    let ends = with(|state| state.open && !std::mem::replace(&mut state.finished, true)).unwrap_or(false);
+    if !ends {
+        return false;
+    }
+    let broken = with(|state| match state.failed.take() {
+        Some(text) if state.head_sent => Some(text),
+        _ if !state.head_sent
+            && state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) =>
+        {
+            state.body.clear();
+            state.report.take().map(|(report, _)| report)
         }
-        match state.failed.take() {
-            Some(text) if state.head_sent => Some(text),
-            _ if !state.head_sent
-                && state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) =>
-            {
-                state.body.clear();
-                state.report.take().map(|(report, _)| report)
+        text => {
+            let status = *state.status.get_or_insert(500);
+            if text.is_some() && state.body.is_empty() && status >= 500 {
+                state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
+                state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
+                state.headers.push((FAILED.as_bytes().to_vec(), Vec::new()));
+                let text = if status == 504 { "Gateway Timeout\n" } else { "Internal Server Error\n" };
+                state.body.extend_from_slice(text.as_bytes());
             }
-            text => {
-                let status = *state.status.get_or_insert(500);
-                if text.is_some() && state.body.is_empty() && status >= 500 {
-                    state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
-                    state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
-                    state.headers.push((FAILED.as_bytes().to_vec(), Vec::new()));
-                    let text = if status == 504 { "Gateway Timeout\n" } else { "Internal Server Error\n" };
-                    state.body.extend_from_slice(text.as_bytes());
-                }
-                state.send(end);
-                None
-            }
+            state.send(end);
+            None
         }
     });
     if let Some(text) = broken.flatten() {
         // What was sent must not look like a whole response (HTTP-17).
         let _ = session::try_with(|session| session.fail(&text));
     }
+    true
 }
 
-/// Sends a 103 before the response.
-pub(crate) fn early_hints(headers: &ZendHashTable) -> bool {
+/// Sends an interim response (1xx) before the response.
+pub(crate) fn interim(status: u16, headers: &ZendHashTable) -> bool {
     let (mut head, none) = (Vec::new(), Zval::null());
-    if let Err(text) = response::Parts::interim(headers, &none).encode(&mut head, None) {
+    if let Err(text) = response::Parts::interim(status, headers, &none).encode(&mut head, None) {
         hooks::write(Level::Warn, format!("early hints: {text}").as_bytes());
         return false;
     }

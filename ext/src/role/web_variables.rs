@@ -56,6 +56,14 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
         20 => b"HTTP/2.0",
         _ => b"HTTP/1.1",
     };
+    if place.frankenphp {
+        // The environment too, but nothing that would pass for a header.
+        for (name, value) in std::env::vars_os() {
+            if !name.as_bytes().starts_with(b"HTTP_") {
+                server.other(name.as_bytes(), value.as_bytes());
+            }
+        }
+    }
     if let Some(user) = std::env::var_os("USER") {
         server.set(b"USER", user.as_bytes());
     }
@@ -109,6 +117,31 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
     }
     let itself = [script, path_info].concat();
     server.set(b"PHP_SELF", if script.is_empty() { path } else { &itself });
+}
+
+/// `$_SERVER` of a worker script before its first request: that of a request of nobody's for the script.
+pub(crate) fn script_variables(server: &mut Variables) {
+    let Some(place) = place() else { return };
+    let (root, script) = (place.root.as_os_str().as_bytes(), place.script.as_bytes());
+    for (name, value) in [
+        ("REQUEST_METHOD", &b"GET"[..]),
+        ("REQUEST_URI", script),
+        ("QUERY_STRING", b""),
+        ("SERVER_PROTOCOL", b"HTTP/1.1"),
+        ("GATEWAY_INTERFACE", b"CGI/1.1"),
+        ("REMOTE_ADDR", b""),
+        ("REMOTE_PORT", b""),
+        ("SERVER_NAME", b""),
+        ("SERVER_PORT", b""),
+        ("REQUEST_SCHEME", b"http"),
+        ("SCRIPT_NAME", script),
+        ("SCRIPT_FILENAME", &[root, script].concat()),
+        ("PHP_SELF", script),
+        ("DOCUMENT_ROOT", root),
+        ("DOCUMENT_URI", script),
+    ] {
+        server.set(name.as_bytes(), value);
+    }
 }
 
 /// The headers of the running request, names as PHP's own servers give them.

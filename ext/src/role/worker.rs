@@ -32,14 +32,15 @@ fn serve_classic(place: Place, new: NewWorker) -> i32 {
         Ok(lifeline) => lifeline,
         Err(code) => return code,
     };
-    zend::web::settle_in(false, false);
+    zend::web::settle_in(false, false, false);
     match hello() {
         Ok(()) => web::serve(&Served::File, place, &Zval::null()),
         Err(code) => code,
     }
 }
 
-fn hello() -> Result<(), i32> {
+/// Tells the master that the worker is ready.
+pub(crate) fn hello() -> Result<(), i32> {
     hooks::greeted();
     match session::try_with(|session| session.hello(rr_os::process::id())) {
         Some(Ok(())) => Ok(()),
@@ -86,9 +87,13 @@ fn serve(server: &Server, place: Option<&Place>, booted: &Booted, new: NewWorker
     }
     zend::worker_started();
     if place.is_some() {
-        zend::web::settle_in(true, matches!(server.app, App::None));
+        let (files, script) = (matches!(server.app, App::None), matches!(server.app, App::Script(_)));
+        zend::web::settle_in(true, files, script);
     }
-    if let Err(code) = hello() {
+    // A worker script is ready when it asks for its first request.
+    if !matches!(server.app, App::Script(_))
+        && let Err(code) = hello()
+    {
         return code;
     }
     let place = place.cloned();

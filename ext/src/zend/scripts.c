@@ -35,12 +35,15 @@ static void hide_constant(const char *name, const char *instead)
 	}
 }
 
-/* In a living worker: apps take a PHP that has STDIN, or arguments, for one of the command line. */
-void rr_scripts_hide_server(void)
+/* In a living worker: apps take a PHP that has STDIN, or arguments, for one of the command line. A worker script is
+ * written for a server and reports to STDERR what stops it. */
+void rr_scripts_hide_server(bool script)
 {
 	hide_constant("STDIN", "\0STDIN");
 	hide_constant("STDOUT", "\0STDOUT");
-	hide_constant("STDERR", "\0STDERR");
+	if (!script) {
+		hide_constant("STDERR", "\0STDERR");
+	}
 	zend_hash_del(&EG(symbol_table), ZSTR_KNOWN(ZEND_STR_ARGV));
 	zend_hash_del(&EG(symbol_table), ZSTR_KNOWN(ZEND_STR_ARGC));
 	char own[MAXPATHLEN];

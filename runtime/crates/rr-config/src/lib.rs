@@ -38,9 +38,11 @@ pub use reference::reference;
 pub use sections::dev::Dev;
 pub use sections::endure::Endure;
 pub use sections::error_pages::{ErrorPage, PageOf};
-pub use sections::http::{App, Http, Mode, Uploads};
+pub use sections::http::{App, Buffering, Http, Mode, Uploads};
+pub use sections::kv::{Driver, Eviction, MemoryStorage, Storage};
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
+pub use sections::rpc::Rpc;
 pub use sections::server::{OnInit, Server};
 pub use yaml::{MAX_SIZE, parse};
 

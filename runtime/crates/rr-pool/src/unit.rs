@@ -178,6 +178,12 @@ impl Exchange {
         Trace(Arc::clone(&self.unit))
     }
 
+    /// Whether other units wait for a worker.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        self.pool.queue_len() > 0
+    }
+
     /// The end that sends the rest of the body.
     #[must_use]
     pub fn body_sender(&self) -> BodySender {

@@ -1,14 +1,14 @@
-//! Response bodies: one piece, or a stream of a worker's frames that is read as fast as the client takes it.
+//! Response bodies: one piece, or a stream of a worker's frames, or a file.
 
 use crate::failure;
 use crate::files::Source;
 use crate::io::{Activity, Phase};
-use crate::respond;
 use crate::service::Client;
+use crate::spool::{Next, Spool};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::{Frame, SizeHint};
-use rr_pool::{Exchange, ExecError};
+use rr_pool::ExecError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,11 +27,7 @@ pub(crate) struct Body {
 
 enum Kind {
     Full(Bytes),
-    Stream {
-        first: Bytes,
-        exchange: Exchange,
-        trailing: Option<HeaderMap>,
-    },
+    Stream(Spool),
     /// One piece, and headers behind it.
     Trailed(Bytes, HeaderMap),
     /// Headers behind the body.
@@ -67,9 +63,8 @@ impl Body {
         Self { kind: Kind::Full(bytes), activity: None, log: None, head: false }
     }
 
-    /// `trailing`: headers for behind the body, which the worker may add to.
-    pub(crate) fn stream(first: Bytes, exchange: Exchange, trailing: Option<HeaderMap>) -> Self {
-        Self { kind: Kind::Stream { first, exchange, trailing }, activity: None, log: None, head: false }
+    pub(crate) fn stream(spool: Spool) -> Self {
+        Self { kind: Kind::Stream(spool), activity: None, log: None, head: false }
     }
 
     pub(crate) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
@@ -154,42 +149,25 @@ impl http_body::Body for Body {
                         }
                     }
                 },
-                Kind::Stream { first, exchange, trailing } => {
-                    if first.is_empty() {
-                        match exchange.poll_frame(cx) {
-                            Poll::Pending => return Poll::Pending,
-                            Poll::Ready(None) => {
-                                this.kind = Kind::Done;
-                                continue;
-                            }
-                            Poll::Ready(Some(Err(error))) => {
-                                tracing::error!(target: "http", "a response was cut off: {}", failure::words(&error));
-                                this.kind = Kind::Broken(error);
-                                // hyper flushes while a body is pending, and drops what it holds at an error.
-                                cx.waker().wake_by_ref();
-                                return Poll::Pending;
-                            }
-                            Poll::Ready(Some(Ok(frame))) => {
-                                *first = frame.body;
-                                if frame.more {
-                                    continue;
-                                }
-                                // The context of a last frame.
-                                let more = respond::trailers(&frame.context).unwrap_or_default();
-                                if let Some(trailing) = trailing {
-                                    trailing.extend(more);
-                                }
-                                let bytes = std::mem::take(first);
-                                this.kind = match trailing.take().filter(|trailing| !trailing.is_empty()) {
-                                    Some(trailing) => Kind::Trailed(bytes, trailing),
-                                    None => Kind::Full(bytes),
-                                };
-                                continue;
-                            }
-                        }
+                Kind::Stream(spool) => match spool.poll_next(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Next::Piece(piece)) => piece,
+                    Poll::Ready(Next::End) => {
+                        this.kind = Kind::Done;
+                        continue;
                     }
-                    std::mem::take(first)
-                }
+                    Poll::Ready(Next::Trailers(trailers)) => {
+                        this.kind = Kind::Trailers(trailers);
+                        continue;
+                    }
+                    Poll::Ready(Next::Broken(error)) => {
+                        tracing::error!(target: "http", "a response was cut off: {}", failure::words(&error));
+                        this.kind = Kind::Broken(error);
+                        // hyper flushes while a body is pending, and drops what it holds at an error.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                },
             };
             if bytes.is_empty() {
                 continue;
@@ -204,7 +182,7 @@ impl http_body::Body for Body {
             Kind::Done => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::File(reading) => reading.left() == 0,
-            Kind::Stream { .. } | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => false,
+            Kind::Stream(_) | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => false,
         }
     }
 
@@ -213,9 +191,7 @@ impl http_body::Body for Body {
             Kind::Done => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(reading) => SizeHint::with_exact(reading.left()),
-            Kind::Stream { .. } | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => {
-                SizeHint::default()
-            }
+            Kind::Stream(_) | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => SizeHint::default(),
         }
     }
 }

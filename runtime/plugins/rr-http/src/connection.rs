@@ -2,16 +2,17 @@
 //! client is too slow, so that a connection costs no timer.
 
 use crate::error_pages::ErrorPages;
-use crate::io::{Activity, ClientIo, Phase, Stream};
-use crate::listen::{Listener, SocketFile};
+use crate::io::{Activity, ClientIo, Phase};
 use crate::resolve::Resolver;
 use crate::service::{self, Client};
+use crate::spool::Budget;
 use crate::uploads::Uploads;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rr_config::Http;
+use rr_net::{Acceptor, Listener, Stream};
 use rr_plugin::Context;
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,7 +23,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 /// What all connections share.
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) resolver: Option<Resolver>,
     /// Receives forms; `None`: workers get them as they are.
     pub(crate) uploads: Option<Arc<Uploads>>,
+    /// What streams may use that their clients do not take as fast as they come.
+    pub(crate) buffers: Arc<Budget>,
     /// Bodies of the server's own answers to failures.
     pub(crate) pages: Arc<ErrorPages>,
     builder: http1::Builder,
@@ -80,6 +82,7 @@ pub(crate) async fn serve(
     let shared = Arc::new(Shared {
         resolver,
         uploads,
+        buffers: Arc::new(Budget::new(config.buffering.clone())),
         pages,
         config,
         context,
@@ -109,32 +112,6 @@ pub(crate) async fn serve(
         changed.await;
     }
     watchdog.abort();
-}
-
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener, Option<SocketFile>),
-}
-
-impl Acceptor {
-    fn new(listener: Listener) -> io::Result<Self> {
-        Ok(match listener {
-            Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
-            Listener::Unix(listener, file) => Self::Unix(UnixListener::from_std(listener)?, file),
-        })
-    }
-
-    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Answers are written whole; waiting for more would only delay them.
-                stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), Some(peer)))
-            }
-            Self::Unix(listener, _file) => Ok((Stream::Unix(listener.accept().await?.0), None)),
-        }
-    }
 }
 
 async fn accept(listener: Listener, shared: Arc<Shared>) {
@@ -203,10 +180,7 @@ fn list(shared: &Arc<Shared>) -> (Listed, Arc<Entry>) {
 
 async fn connection(stream: Stream, peer: Option<SocketAddr>, listed: Listed, entry: Arc<Entry>) {
     let (shared, activity) = (Arc::clone(&listed.shared), Arc::clone(&entry.activity));
-    let server = match &stream {
-        Stream::Tcp(stream) => stream.local_addr().ok(),
-        Stream::Unix(_) => None,
-    };
+    let server = stream.local_addr();
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity)));
     let client = Arc::new(Client {
         shared: Arc::clone(&shared),

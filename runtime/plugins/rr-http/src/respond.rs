@@ -4,6 +4,7 @@ use crate::body::Body;
 use crate::failure::{Failure, Own};
 use crate::files;
 use crate::service::Client;
+use crate::spool::{Budget, Spool};
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED,
@@ -16,6 +17,7 @@ use rr_wire::http::{FILE, ResponseView};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Headers that belong to the connection, which is not the worker's.
 const HOP_BY_HOP: [&str; 5] = ["transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade"];
@@ -95,7 +97,7 @@ pub(crate) async fn wait(mut exchange: Exchange, client: &Client, request: &Part
                 let path = path.clone();
                 send_file(frame, exchange, head, path, client, request).await
             }
-            None => whole(frame, exchange, head),
+            None => whole(frame, exchange, head, &client.shared.buffers),
         };
     }
 }
@@ -170,11 +172,11 @@ fn interim(head: &Head) -> Bytes {
 }
 
 /// A response whose body comes from the worker.
-fn whole(frame: ReplyFrame, exchange: Exchange, head: Head) -> Response<Body> {
+fn whole(frame: ReplyFrame, exchange: Exchange, head: Head, buffers: &Arc<Budget>) -> Response<Body> {
     let Head { status, mut headers, failed, .. } = head;
     let trailing = announced(&mut headers);
     let body = if frame.more {
-        Body::stream(frame.body, exchange, trailing)
+        Body::stream(Spool::start(frame.body, exchange, trailing, buffers))
     } else if let Some(trailing) = trailing.filter(|trailing| !trailing.is_empty()) {
         // Only a body in chunks has something behind it.
         headers.remove(CONTENT_LENGTH);

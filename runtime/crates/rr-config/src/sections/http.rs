@@ -30,6 +30,8 @@ section! {
         pool: Pool = Pool::default() => Nested;
         /// Files that clients upload.
         uploads: Uploads = Uploads::default() => Nested;
+        /// Ours: what waits for clients that take a streamed answer more slowly than it is made.
+        buffering: Buffering = Buffering::default() => Nested;
         /// Ours: the PHP files that answer requests, where `Server::http()` or `httpLoop()` name no function.
         app: App = App::default() => Nested;
         /// Ours: files that are sent in place of the server's short texts for failures, by status: `404`, `5xx`,
@@ -79,6 +81,22 @@ section! {
     }
 }
 
+section! {
+    /// Streamed answers on their way to slow clients. Within these bounds no worker waits for a client.
+    Buffering {
+        /// Bytes of an answer that wait in memory.
+        memory: u64 = 256 << 10 => ANY_SIZE;
+        /// The same of all answers together.
+        total_memory: u64 = 64 << 20 => ANY_SIZE;
+        /// Bytes of an answer that wait on disk; 0: a worker waits for its client instead.
+        disk: u64 = 1 << 30 => ANY_SIZE;
+        /// The same of all answers together.
+        total_disk: u64 = 8 << 30 => ANY_SIZE;
+        /// Where, in files without a name; the system's folder for temporary files unless given.
+        dir: Option<String> = None => Text;
+    }
+}
+
 /// How the app's PHP files run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -120,6 +138,7 @@ section! {
 }
 
 const REQUEST: Size = Size { unit: 1 << 20, min: 1, max: u64::MAX, zero_default: true };
+const ANY_SIZE: Size = Size { unit: 1, min: 0, max: 1 << 50, zero_default: false };
 const FIELD: Size = Size { unit: 1, min: 1, max: 32 << 20, zero_default: true };
 const HEADER: Size = Size { unit: 1, min: 8 << 10, max: 16 << 20, zero_default: true };
 
