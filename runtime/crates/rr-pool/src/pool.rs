@@ -1,6 +1,7 @@
 //! The shell around the core: spawns, watches, wakes.
 
 use crate::core::{Core, Worker};
+use crate::spawn::LEFT;
 use crate::unit::{BodyPart, Exchange, Place, Request, SendError, Unit};
 use crate::{Calls, Ended, ExecError, Limits, Readable, Shard, Spawn, Spawned, State, WorkerInfo};
 use parking_lot::{Mutex, MutexGuard};
@@ -92,6 +93,9 @@ impl Drop for Locked<'_> {
         }
     }
 }
+
+/// Workers that a pool can be told to have, as with RoadRunner.
+const MAX_WORKERS: usize = 500;
 
 impl Pool {
     /// A pool without workers; [`Pool::start`] makes them. `max_payload` is what a frame of its channels takes.
@@ -336,6 +340,8 @@ impl Pool {
     fn ended(&self, slot: usize, ended: &Ended) {
         let now = Instant::now();
         let mut core = self.lock();
+        // What it has not started is no loss.
+        core.take_back(slot, 0);
         let Some(worker) = core.worker(slot) else { return };
         let (id, pid, greeted, served) = (worker.id, worker.pid, worker.greeted, worker.served);
         let (verdict, told) = (worker.verdict.clone(), worker.stop_sent);
@@ -351,7 +357,7 @@ impl Pool {
         if !greeted && !told {
             core.last_error = format!("{exit}{words}");
             tracing::error!(target: "server", pool, pid, worker = id, "a worker died while booting, {exit}{words}");
-        } else if told && verdict.is_none() {
+        } else if verdict.is_none() && (told || (unit == 0 && ended.exit == LEFT)) {
             tracing::debug!(target: "server", pool, pid, worker = id, served, "a worker has left, {exit}");
         } else {
             tracing::warn!(target: "server", pool, pid, worker = id, served, unit, "a worker died, {exit}{words}");
@@ -412,6 +418,29 @@ impl Pool {
         let now = Instant::now();
         core.supervise(now);
         self.reconcile(&mut core, now);
+        drop(core);
+        self.wake_ticker();
+    }
+
+    /// One worker more, until the next reload.
+    ///
+    /// # Errors
+    /// There are as many as there can be.
+    pub fn add_worker(&self) -> Result<(), String> {
+        let mut core = self.lock();
+        if core.limits.num_workers >= MAX_WORKERS {
+            return Err("container is full, maximum number of workers reached".to_owned());
+        }
+        core.limits.num_workers += 1;
+        self.reconcile(&mut core, Instant::now());
+        Ok(())
+    }
+
+    /// One worker less, until the next reload: a free one if there is one, else one that has least to do. The
+    /// last one stays.
+    pub fn remove_worker(&self) {
+        let mut core = self.lock();
+        core.remove_worker(Instant::now());
         drop(core);
         self.wake_ticker();
     }

@@ -12,9 +12,12 @@
 //! - **S4** what is placed in shared memory implements [`Shared`].
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
+#[cfg(not(loom))]
+mod arena;
 mod claims;
 mod ready;
 pub mod ring;
+mod seqlock;
 pub mod sleep;
 mod sync;
 
@@ -24,6 +27,10 @@ pub mod frames;
 pub mod segment;
 #[cfg(not(loom))]
 pub mod shard;
+#[cfg(not(loom))]
+pub mod store;
+#[cfg(not(loom))]
+pub mod table;
 
 /// What may live in memory that another process writes: fixed layout, no pointers, every bit pattern valid.
 ///
