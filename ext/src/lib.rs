@@ -30,6 +30,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::worker::Worker>()
         .class::<api::server::Server>()
         .class::<api::rpc::Rpc>()
+        .class::<api::lock::Lock>()
 }
 
 /// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.

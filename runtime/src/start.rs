@@ -112,6 +112,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let desk = Desk::new(orders.clone(), config.to_json());
     let mut registry = Registry::default();
     desk.register(&mut registry);
+    plugins::services(config, &mut registry);
     let registry = Arc::new(registry);
     let background = plugins::background(config, &registry).map_err(ServeError::Settings)?;
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;

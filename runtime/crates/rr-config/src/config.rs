@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
+use crate::sections::lock::Lock;
 use crate::sections::logs::Logs;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
@@ -20,6 +21,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// The goridge listener; `None` when there is no section.
     pub rpc: Option<Rpc>,
+    /// Locks.
+    pub lock: Lock,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -54,7 +57,6 @@ const UNSERVED: &[&str] = &[
     "kafka",
     "beanstalk",
     "google_pub_sub",
-    "lock",
     "reload",
     "websockets",
     "broadcast",
@@ -62,7 +64,7 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc"];
+const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "lock"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -71,6 +73,7 @@ impl Config {
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
+        let lock = section(&raw, "lock", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
         let dev = section(&raw, "dev", &DevKind, &mut decoder).unwrap_or_default();
@@ -84,7 +87,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, lock, logs, endure, dev, raw }),
         }
     }
 

@@ -6,12 +6,14 @@
 
 mod locks;
 mod request;
+mod service;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use locks::{Acquired, Locks, Pending};
 pub use request::{Event, Grant, Limits, LockError, Micros, Outcome, Owner, Request};
+pub use service::register;
 pub use table::Table;
 
 /// LK-01: what a `ttl` of 0 stands for, in microseconds.

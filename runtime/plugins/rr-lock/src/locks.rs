@@ -4,7 +4,7 @@ use crate::{Event, Grant, Limits, LockError, Micros, Outcome, Owner, Request, Ta
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -19,13 +19,15 @@ struct Inner {
     origin: Instant,
     state: Mutex<State>,
     /// The timer sleeps for too long.
-    sooner: Notify,
+    sooner: Arc<Notify>,
 }
 
 #[derive(Debug)]
 struct State {
     table: Table,
     waiting: HashMap<u64, oneshot::Sender<Grant>>,
+    /// There is a timer.
+    timed: bool,
     /// Until when the timer sleeps; the largest: until it is told.
     armed: Micros,
 }
@@ -52,44 +54,23 @@ pub struct Pending {
 }
 
 impl Locks {
-    /// An empty table; see [`Table::new`]. [`Locks::keep_time`] must run beside it.
+    /// An empty table; see [`Table::new`]. The timer is a task that begins with the first lock.
     #[must_use]
     pub fn new(limits: Limits, first_token: u64) -> Self {
         let table = Table::new(limits, first_token);
-        let state = State { table, waiting: HashMap::new(), armed: Micros::MAX };
-        Self(Arc::new(Inner { origin: Instant::now(), state: Mutex::new(state), sooner: Notify::new() }))
+        let state = State { table, waiting: HashMap::new(), timed: false, armed: Micros::MAX };
+        Self(Arc::new(Inner { origin: Instant::now(), state: Mutex::new(state), sooner: Arc::default() }))
     }
 
-    /// Tells in time those who wait. Never returns.
-    pub async fn keep_time(&self) {
-        loop {
-            let next = {
-                let mut state = self.0.state.lock();
-                state.table.advance(self.0.now());
-                state.tell();
-                state.armed = state.table.next_deadline().unwrap_or(Micros::MAX);
-                state.armed
-            };
-            let sleep = async {
-                match next {
-                    Micros::MAX => std::future::pending().await,
-                    // Tokio's timers end at whole milliseconds, never early.
-                    at => tokio::time::sleep_until(self.0.origin + Duration::from_micros(at)).await,
-                }
-            };
-            tokio::select! {
-                () = sleep => {}
-                () = self.0.sooner.notified() => {}
-            }
-        }
-    }
-
-    /// See [`Table::acquire`].
+    /// See [`Table::acquire`]. Must be called on a Tokio runtime.
     ///
     /// # Errors
     /// A limit.
     pub fn acquire(&self, request: &Request<'_>) -> Result<Acquired, LockError> {
         let mut state = self.0.state.lock();
+        if !std::mem::replace(&mut state.timed, true) {
+            tokio::spawn(keep_time(Arc::downgrade(&self.0)));
+        }
         let outcome = state.table.acquire(self.0.now(), request);
         let acquired = outcome.map(|outcome| match outcome {
             Outcome::Granted(grant) => Acquired::Now(grant),
@@ -151,6 +132,11 @@ impl Locks {
         self.0.with(|table, now| table.end_unit(now, owner))
     }
 
+    /// See [`Table::end_before`].
+    pub fn end_before(&self, owner: Owner) -> usize {
+        self.0.with(|table, now| table.end_before(now, owner))
+    }
+
     /// See [`Table::end_worker`].
     pub fn end_worker(&self, pool: u32, worker: u64) -> usize {
         self.0.with(|table, now| table.end_worker(now, pool, worker))
@@ -163,7 +149,43 @@ impl Locks {
     }
 }
 
+/// Tells in time those who wait, for as long as there is a table.
+async fn keep_time(table: Weak<Inner>) {
+    // Wakes the last time when the table goes.
+    let Some(sooner) = table.upgrade().map(|inner| Arc::clone(&inner.sooner)) else { return };
+    loop {
+        let Some(until) = table.upgrade().map(|inner| inner.due()) else { return };
+        let sleep = async {
+            match until {
+                // Tokio's timers end at whole milliseconds, never early.
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep => {}
+            () = sooner.notified() => {}
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.sooner.notify_one();
+    }
+}
+
 impl Inner {
+    /// Ends what is over and says when the timer is to come again.
+    fn due(&self) -> Option<Instant> {
+        let mut state = self.state.lock();
+        state.table.advance(self.now());
+        state.tell();
+        let next = state.table.next_deadline();
+        state.armed = next.unwrap_or(Micros::MAX);
+        next.and_then(|at| self.origin.checked_add(Duration::from_micros(at)))
+    }
+
     fn now(&self) -> Micros {
         Micros::try_from(self.origin.elapsed().as_micros()).unwrap_or(Micros::MAX)
     }

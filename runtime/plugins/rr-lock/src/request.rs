@@ -31,6 +31,15 @@ pub struct Request<'a> {
     pub wait: Micros,
     /// With whom it ends. `None`: with its ttl.
     pub owner: Option<Owner>,
+    /// Only the waiting ends with the owner; the lock stays until its ttl.
+    pub keep: bool,
+}
+
+impl Request<'_> {
+    /// With whom the lock ends once it is held.
+    pub(crate) fn holder(&self) -> Option<Owner> {
+        self.owner.filter(|_| !self.keep)
+    }
 }
 
 /// A lock that was given.

@@ -75,6 +75,13 @@ impl Table {
         self.end(now, owner.pool, owner.worker, |unit| unit == owner.unit)
     }
 
+    /// Ends all that a worker has of other units than `owner`'s: it has one unit at a time, and it is this one now. What
+    /// it has outside any stays. The number of locks it held.
+    pub fn end_before(&mut self, now: Micros, owner: Owner) -> usize {
+        self.advance(now);
+        self.end(now, owner.pool, owner.worker, |unit| unit != 0 && unit != owner.unit)
+    }
+
     /// Ends all that a worker has, whatever the unit. The number of locks it held.
     pub fn end_worker(&mut self, now: Micros, pool: u32, worker: u64) -> usize {
         self.advance(now);

@@ -31,6 +31,8 @@ struct Waiter {
     ttl: Micros,
     deadline: Micros,
     owner: Option<Owner>,
+    /// With whom the lock ends once it is held.
+    holder: Option<Owner>,
 }
 
 /// A hold by its token or a waiter by its ticket. Of two that are over at the same time, the hold is first: who has
@@ -105,7 +107,7 @@ impl Table {
         let resource = known.map_or_else(|| Arc::from(request.resource), |(name, _)| Arc::clone(name));
         let id = request.id.map(Box::from);
         if free {
-            let grant = self.grant(now, resource, id, request.shared, request.ttl, request.owner);
+            let grant = self.grant(now, resource, id, request.shared, request.ttl, request.holder());
             return Ok(Outcome::Granted(grant));
         }
         let ticket = self.next_ticket;
@@ -115,7 +117,8 @@ impl Table {
         let deadline = now.saturating_add(request.wait);
         self.track(deadline, request.owner, Entry::Waiter(ticket));
         let (shared, ttl, owner) = (request.shared, request.ttl, request.owner);
-        self.waiters.insert(ticket, Waiter { resource, place, id, shared, ttl, deadline, owner });
+        let holder = request.holder();
+        self.waiters.insert(ticket, Waiter { resource, place, id, shared, ttl, deadline, owner, holder });
         Ok(Outcome::Waiting(ticket))
     }
 
@@ -155,8 +158,8 @@ impl Table {
                 break;
             }
             let Some(waiter) = self.leave(ticket) else { break };
-            let Waiter { resource, id, shared, ttl, owner, .. } = waiter;
-            let grant = self.grant(now, resource, id, shared, ttl, owner);
+            let Waiter { resource, id, shared, ttl, holder, .. } = waiter;
+            let grant = self.grant(now, resource, id, shared, ttl, holder);
             self.events.push(Event { ticket, grant: Some(grant) });
         }
         if self.resources.get(name).is_some_and(Resource::is_gone) {

@@ -18,7 +18,15 @@ fn table() -> Table {
 
 /// An exclusive request by `id`: ttl 10 s, wait 1 s.
 fn write<'a>(resource: &'a str, id: &'a str) -> Request<'a> {
-    Request { resource, id: Some(id), shared: false, ttl: 10 * SECOND, wait: SECOND, owner: None }
+    Request {
+        resource,
+        id: Some(id),
+        shared: false,
+        ttl: 10 * SECOND,
+        wait: SECOND,
+        owner: None,
+        keep: false,
+    }
 }
 
 /// The same, shared.

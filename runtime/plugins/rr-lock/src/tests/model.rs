@@ -16,6 +16,7 @@ pub(super) enum Step {
     Cancel(usize),
     EndUnit(Owner),
     EndWorker(u64),
+    EndBefore(Owner),
     Sleep(Micros),
 }
 
@@ -27,6 +28,7 @@ pub(super) struct Wish {
     pub(super) ttl: Micros,
     pub(super) wait: Micros,
     pub(super) owner: Option<Owner>,
+    pub(super) keep: bool,
 }
 
 pub(super) const RESOURCES: [&str; 3] = ["a", "b", "c"];
@@ -129,6 +131,12 @@ impl Model {
                 let real = self.table.end_worker(now, 0, *worker);
                 self.end_owner(real, |other| other.worker == *worker);
             }
+            Step::EndBefore(owner) => {
+                let real = self.table.end_before(now, *owner);
+                self.end_owner(real, |other| {
+                    other.worker == owner.worker && other.unit != 0 && other.unit != owner.unit
+                });
+            }
             Step::Sleep(span) => {
                 self.now += span;
                 self.settle();
@@ -150,6 +158,7 @@ impl Model {
             ttl: wish.ttl,
             wait: wish.wait,
             owner: wish.owner,
+            keep: wish.keep,
         };
         let upgrade = self.is_upgrade(wish);
         let passes = upgrade || !self.queued.iter().any(|queued| queued.wish.resource == wish.resource);
@@ -206,7 +215,7 @@ impl Model {
     fn end_owner(&mut self, real: usize, which: impl Fn(Owner) -> bool) {
         let ends = |wish: &Wish| wish.owner.is_some_and(&which);
         let before = self.held.len();
-        self.held.retain(|held| !ends(&held.wish));
+        self.held.retain(|held| held.wish.keep || !ends(&held.wish));
         assert_eq!(real, before - self.held.len());
         let over = self.queued.iter().filter(|queued| ends(&queued.wish));
         self.told.extend(over.map(|queued| (queued.ticket, false)));
@@ -242,7 +251,7 @@ impl Model {
             match (hold, waiter) {
                 (None, None) => return,
                 (Some((expires, at)), waiter) if waiter.is_none_or(|(deadline, _)| expires <= deadline) => {
-                    drop(self.held.remove(at));
+                    let _ = self.held.remove(at);
                 }
                 (_, Some((_, at))) => {
                     let over = self.queued.remove(at);

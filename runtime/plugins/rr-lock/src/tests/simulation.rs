@@ -31,7 +31,7 @@ impl Dice {
     }
 
     fn owner(&mut self) -> Owner {
-        Owner { pool: 0, worker: self.below(3), unit: self.below(2) }
+        Owner { pool: 0, worker: self.below(3), unit: self.below(3) }
     }
 
     fn step(&mut self) -> Step {
@@ -45,6 +45,7 @@ impl Dice {
                 ttl: self.span(),
                 wait: self.span(),
                 owner: (self.below(2) == 0).then(|| self.owner()),
+                keep: self.below(4) == 0,
             }),
             10..14 => Step::Release(resource, id),
             14..16 => Step::ReleaseToken(self.index(5)),
@@ -52,6 +53,7 @@ impl Dice {
             17 => Step::UpdateTtl(resource, id, self.span()),
             18 => Step::Cancel(self.index(4)),
             19 => Step::EndUnit(self.owner()),
+            20 if self.below(2) == 0 => Step::EndBefore(self.owner()),
             20 if self.below(4) == 0 => Step::EndWorker(self.below(3)),
             21 if self.below(4) == 0 => Step::Force(resource),
             _ => Step::Sleep(self.span()),
@@ -90,10 +92,11 @@ fn simulation() {
 fn wishes() -> impl Strategy<Value = Wish> {
     let owner = proptest::option::of((0..3_u64, 0..2_u64));
     let spans = (0..40_u64, 0..40_u64);
-    (0..RESOURCES.len(), proptest::option::of(0..IDS.len()), any::<bool>(), spans, owner).prop_map(
-        |(resource, id, shared, (ttl, wait), owner)| {
+    let kinds = (any::<bool>(), any::<bool>());
+    (0..RESOURCES.len(), proptest::option::of(0..IDS.len()), kinds, spans, owner).prop_map(
+        |(resource, id, (shared, keep), (ttl, wait), owner)| {
             let owner = owner.map(|(worker, unit)| Owner { pool: 0, worker, unit });
-            Wish { resource, id, shared, ttl, wait, owner }
+            Wish { resource, id, shared, ttl, wait, owner, keep }
         },
     )
 }

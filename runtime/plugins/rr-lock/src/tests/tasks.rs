@@ -2,12 +2,9 @@
 
 use super::*;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
-fn locks() -> (Locks, JoinHandle<()>) {
-    let locks = Locks::new(Limits::default(), 1);
-    let timer = locks.clone();
-    (locks, tokio::spawn(async move { timer.keep_time().await }))
+fn locks() -> Locks {
+    Locks::new(Limits::default(), 1)
 }
 
 fn now(acquired: Result<Acquired, LockError>) -> Grant {
@@ -26,7 +23,7 @@ fn later(acquired: Result<Acquired, LockError>) -> Pending {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_waits_for_the_release() {
-    let (locks, _timer) = locks();
+    let locks = locks();
     let first = now(locks.acquire(&write("a", "1")));
     let second = tokio::spawn(later(locks.acquire(&write("a", "2"))));
     assert!(locks.release("a", "1"));
@@ -35,7 +32,7 @@ async fn a_task_waits_for_the_release() {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_waits_for_the_ttl_and_for_no_longer_than_it_says() {
-    let (locks, _timer) = locks();
+    let locks = locks();
     let begin = tokio::time::Instant::now();
     now(locks.acquire(&Request { ttl: 500_000, ..write("a", "1") }));
     let second = later(locks.acquire(&write("a", "2")));
@@ -48,7 +45,7 @@ async fn a_task_waits_for_the_ttl_and_for_no_longer_than_it_says() {
 
 #[tokio::test(start_paused = true)]
 async fn the_timer_learns_of_an_earlier_deadline() {
-    let (locks, _timer) = locks();
+    let locks = locks();
     now(locks.acquire(&write("a", "1")));
     tokio::task::yield_now().await;
     let begin = tokio::time::Instant::now();
@@ -63,7 +60,7 @@ async fn the_timer_learns_of_an_earlier_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_request_holds_nothing_and_keeps_nobody() {
-    let (locks, _timer) = locks();
+    let locks = locks();
     let first = now(locks.acquire(&write("a", "1")));
     let waiting = later(locks.acquire(&write("a", "2")));
     drop(waiting);
@@ -78,7 +75,7 @@ async fn a_dropped_request_holds_nothing_and_keeps_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_owner_waits_no_more() {
-    let (locks, _timer) = locks();
+    let locks = locks();
     let held = now(locks.acquire(&owned("a", 1, 1)));
     let waiting = later(locks.acquire(&owned("a", 2, 2)));
     assert_eq!(locks.end_worker(0, 2), 0);
@@ -95,7 +92,7 @@ fn sixty_four_at_once_hold_it_one_after_the_other() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("builds");
     runtime.block_on(async {
-        let (locks, _timer) = locks();
+        let locks = locks();
         let inside = std::sync::Arc::new((AtomicBool::new(false), AtomicU64::new(0)));
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..64 {
