@@ -371,3 +371,87 @@ impl Round {
         Self { asked, had, gave, ended, token, shared: shared == 1, released: released == 1 }
     }
 }
+
+/// Symfony's own classes around the store, with Debian's package.
+#[test]
+fn symfony_lock_store() {
+    if !std::path::Path::new("/usr/share/php/Symfony/Component/Lock/autoload.php").exists() {
+        return e2e::skip("Symfony Lock is missing; run scripts/setup --test");
+    }
+    let body = "
+        $factory = new LockFactory(new RoadRunner\\Psr\\LockStore(60));
+        $one = $factory->createLock('a', 30);
+        $two = $factory->createLock('a', 30);
+        $out[] = [$one->acquire(), $one->isAcquired(), $two->acquire(), $two->isAcquired(), $one->acquire()];
+        $out[] = [$one->getRemainingLifetime() > 29, RoadRunner\\Lock::exists('a')];
+        $one->refresh(5);
+        $out[] = [$one->getRemainingLifetime() < 6, $one->release(), $two->acquire(true), $two->release()];
+        $out[] = [$one->acquireRead(), $two->acquireRead(), $one->acquire(), $two->release(), $one->acquire()];
+        $out[] = [$two->acquireRead(), $one->release(), $two->acquireRead(true), $two->release()];
+        $key = new Key('b');
+        $kept = $factory->createLockFromKey($key, 30, false);
+        $out[] = [$kept->acquire(), $kept->isAcquired()];
+        $again = $factory->createLockFromKey(unserialize(serialize($key)), 30);
+        $out[] = [$again->isAcquired(), $again->release(), $kept->isAcquired()];
+        $short = $factory->createLock('c', 0.2, false);
+        $out[] = [$short->acquire(), $factory->createLock('c', 30)->acquire(true), $short->isAcquired()];
+        try {
+            $short->refresh();
+        } catch (Symfony\\Component\\Lock\\Exception\\ExceptionInterface $error) {
+            $out[] = get_class($error);
+        }
+        return new Response(json_encode($out));";
+    let server = Options::handler(body)
+        .above(
+            "require 'Symfony/Component/Lock/autoload.php';
+            use Symfony\\Component\\Lock\\{Key, LockFactory};",
+        )
+        .start();
+    let text = server.text("/");
+    let out: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+    let wanted = serde_json::json!([
+        [true, true, false, false, true],
+        [true, true],
+        [true, null, true, null],
+        [true, true, false, null, true],
+        [false, null, true, null],
+        [true, true],
+        [true, null, false],
+        [true, true, false],
+        "Symfony\\Component\\Lock\\Exception\\LockConflictedException",
+    ]);
+    assert_eq!(out, wanted);
+    server.stop();
+}
+
+#[test]
+fn in_every_mode_a_lock_ends_with_its_request() {
+    let above = "use RoadRunner\\Lock;\nfinal class Keep { public static mixed $it = null; }";
+    let looping = "
+        while ($request = $worker->receive()) {
+            if ($request->path() === '/keep') {
+                Keep::$it = Lock::acquire('a');
+            }
+            $held = Lock::exists('a') ? 'held' : 'free';
+            $worker->respond($held);
+        }";
+    let server = Options::looping(looping).above(above).start();
+    assert_eq!((server.text("/keep"), server.text("/")), ("held".to_owned(), "free".to_owned()));
+    server.stop();
+
+    let file = "<?php
+        if ($_SERVER['REQUEST_URI'] === '/keep') {
+            $GLOBALS['kept'] = RoadRunner\\Lock::acquire('a');
+        }
+        echo RoadRunner\\Lock::exists('a') ? 'held' : 'free';";
+    for mode in ["classic", "globals", "snapshot"] {
+        let source = format!(
+            "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
+                ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', '{mode}')->run();"
+        );
+        let server = Options::source(&source).file("public/index.php", file).start();
+        let seen = (server.text("/keep"), server.text("/"), server.text("/keep"));
+        assert_eq!(seen, ("held".to_owned(), "free".to_owned(), "held".to_owned()), "{mode}");
+        server.stop();
+    }
+}

@@ -22,6 +22,8 @@ pub struct Lock {
     name: String,
     token: u64,
     released: bool,
+    /// The worker. A child that the app has forked has a copy, and its end is not the lock's.
+    pid: u32,
 }
 
 impl Drop for Lock {
@@ -33,7 +35,7 @@ impl Drop for Lock {
 impl Lock {
     /// Releases it without waiting for the server's word.
     fn give_back(&mut self) {
-        if !std::mem::replace(&mut self.released, true) {
+        if !std::mem::replace(&mut self.released, true) && self.pid == rr_os::process::id() {
             // A broken channel ends the worker, and the lock with it.
             let _ = session::try_with(|session| session.tell("lock.release", &self.token.to_le_bytes()));
         }
@@ -48,7 +50,8 @@ impl Lock {
             session.call("lock.acquire", &acquire.encode())
         })?;
         let token = number(&answer.map_err(failed)?);
-        Ok(token.map(|token| Self { name: name.to_owned(), token, released: false }))
+        let pid = rr_os::process::id();
+        Ok(token.map(|token| Self { name: name.to_owned(), token, released: false, pid }))
     }
 
     /// The answer of a method about this lock.
