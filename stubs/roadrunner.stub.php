@@ -6,6 +6,161 @@
 
 namespace RoadRunner {
     /**
+     * A key-value storage.
+     */
+    class KeyValue {
+        public function __construct() {}
+
+        /**
+         * Removes everything, of all workers.
+         *
+         * @return void
+         */
+        public function clear(): void {}
+
+        /**
+         * Sets a key if its value is `$expected`, in one step for all workers; null stands for a key that is not there.
+         * Whether it was set.
+         *
+         * @param string $key
+         * @param mixed $expected
+         * @param mixed $value
+         * @param float|null $ttl
+         * @return bool
+         */
+        public function compareAndSet(string $key, mixed $expected, mixed $value, ?float $ttl = null): bool {}
+
+        /**
+         * Removes a key; whether it was there.
+         *
+         * @param string $key
+         * @return bool
+         */
+        public function delete(string $key): bool {}
+
+        /**
+         * Removes several keys in one call; how many were there.
+         *
+         * @param array<string> $keys
+         *
+         * @param array $keys
+         * @return int
+         */
+        public function deleteMultiple(array $keys): int {}
+
+        /**
+         * Gives a key another end, in seconds from now, null for none; whether it is there.
+         *
+         * @param string $key
+         * @param float|null $ttl
+         * @return bool
+         */
+        public function expire(string $key, ?float $ttl = null): bool {}
+
+        /**
+         * The value of a key, or `$default`. Costs no call to the server.
+         *
+         * @param string $key
+         * @param mixed $default
+         * @return mixed
+         */
+        public function get(string $key, mixed $default = null): mixed {}
+
+        /**
+         * The values of keys, by key; `$default` for those that are not there.
+         *
+         * @param array<string> $keys
+         * @return array<string, mixed>
+         *
+         * @param array $keys
+         * @param mixed $default
+         * @return mixed
+         */
+        public function getMultiple(array $keys, mixed $default = null): mixed {}
+
+        /**
+         * The value of a key, computed by `$compute` if it is not there. One worker computes at a time, for `$timeout`
+         * seconds at most, while others wait for it. A value that is older than `$ttl` seconds is kept for `$stale` seconds
+         * more: one worker computes it anew while the others take the old one.
+         *
+         * @throws KeyValueException the key is empty, or there is no room
+         *
+         * @param string $key
+         * @param mixed $compute
+         * @param float|null $ttl
+         * @param float|null $stale
+         * @param float $timeout
+         * @return mixed
+         */
+        public function getOrCompute(string $key, mixed $compute, ?float $ttl = null, ?float $stale = null, float $timeout = 30.0): mixed {}
+
+        /**
+         * Whether a key is there.
+         *
+         * @param string $key
+         * @return bool
+         */
+        public function has(string $key): bool {}
+
+        /**
+         * Adds to an int, in one step for all workers, and gives the sum. A key that is not there is 0, and lives for `$ttl`
+         * seconds.
+         *
+         * @throws KeyValueException the value is no int, or the sum is too large for one
+         *
+         * @param string $key
+         * @param int $by
+         * @param float|null $ttl
+         * @return int
+         */
+        public function increment(string $key, int $by = 1, ?float $ttl = null): int {}
+
+        /**
+         * A storage of the `kv` section by its name. `serializer`: `auto` (igbinary where it is loaded, else PHP's), `php`,
+         * which clients of RoadRunner's RPC can read, or `raw` for strings as they are.
+         *
+         * @throws KeyValueException there is no such storage
+         *
+         * @param string $name
+         * @param string $serializer
+         * @return \RoadRunner\KeyValue
+         */
+        public static function open(string $name, string $serializer = 'auto'): \RoadRunner\KeyValue {}
+
+        /**
+         * Sets a key; `$ttl` in seconds, null for ever. With nothing left of it the key is removed.
+         *
+         * @throws KeyValueException the key is empty, or there is no room
+         *
+         * @param string $key
+         * @param mixed $value
+         * @param float|null $ttl
+         * @return void
+         */
+        public function set(string $key, mixed $value, ?float $ttl = null): void {}
+
+        /**
+         * Sets several keys in one call.
+         *
+         * @param array<string, mixed> $values
+         * @throws KeyValueException a key is empty, or there is no room; some may be set then
+         *
+         * @param array $values
+         * @param float|null $ttl
+         * @return void
+         */
+        public function setMultiple(array $values, ?float $ttl = null): void {}
+
+        /**
+         * Seconds that a key has left: `INF` if it has no end, null if it is not there.
+         *
+         * @param string $key
+         * @return float|null
+         */
+        public function ttl(string $key): ?float {}
+    }
+
+    /**
      * A lock that this worker holds: `Lock::acquire('invoice:7', ttl: 5, wait: 1)`.
      *
      * It is given back by `release()`, when the object goes, when the request or the worker ends however it ends, or when
@@ -775,6 +930,11 @@ namespace RoadRunner {
      * A method of the server failed; the message is the method's own.
      */
     class RpcException extends Exception {}
+
+    /**
+     * A key-value storage could not do what it was asked.
+     */
+    class KeyValueException extends Exception {}
 
     /**
      * A lock was not free in time, or there are too many.

@@ -30,6 +30,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::worker::Worker>()
         .class::<api::server::Server>()
         .class::<api::rpc::Rpc>()
+        .class::<api::key_value::KeyValue>()
         .class::<api::lock::Lock>()
 }
 

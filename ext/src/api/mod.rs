@@ -1,12 +1,14 @@
 //! What PHP code sees, one file per area.
 
 pub(crate) mod exceptions;
+pub(crate) mod key_value;
 pub(crate) mod lock;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod rpc;
 pub(crate) mod server;
 mod server_params;
+pub(crate) mod values;
 pub(crate) mod worker;
 
 use ext_php_rs::boxed::ZBox;

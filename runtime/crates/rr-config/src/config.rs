@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
+use crate::sections::kv::{Storage, Storages};
 use crate::sections::lock::Lock;
 use crate::sections::logs::Logs;
 use crate::sections::rpc::Rpc;
@@ -21,6 +22,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// The goridge listener; `None` when there is no section.
     pub rpc: Option<Rpc>,
+    /// Key-value storages.
+    pub kv: Vec<Storage>,
     /// Locks.
     pub lock: Lock,
     /// The log.
@@ -35,7 +38,6 @@ pub struct Config {
 
 /// What RoadRunner serves and this version does not.
 const UNSERVED: &[&str] = &[
-    "kv",
     "jobs",
     "metrics",
     "status",
@@ -64,7 +66,8 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "lock"];
+const KNOWN: &[&str] =
+    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -72,6 +75,7 @@ impl Config {
         let mut decoder = Decoder::default();
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
+        let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let lock = section(&raw, "lock", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
@@ -87,7 +91,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, lock, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, kv, lock, logs, endure, dev, raw }),
         }
     }
 

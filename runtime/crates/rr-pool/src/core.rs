@@ -53,8 +53,8 @@ pub(crate) struct Worker {
     pub served: u64,
     /// Sequence and number of the unit answered last: its log may come after its reply.
     pub last: (u32, u64),
-    /// Units, from the front one on, in which it may have asked for something.
-    pub asking: usize,
+    /// Units, from the front one on, in which it may have asked for something: their ends are told.
+    pub to_tell: usize,
     /// Units after which it is replaced.
     pub jobs: u64,
     pub born: Instant,
@@ -75,6 +75,19 @@ pub(crate) struct Worker {
     pub in_fast: bool,
     /// Was given something and not rung yet.
     pub dirty: bool,
+    /// A call that comes in several frames.
+    pub asking: Option<Asking>,
+    /// Frames of answers that its channel had no room for.
+    pub answers: VecDeque<(Header, Vec<u8>)>,
+}
+
+/// A call that has not come to its end.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub sequence: u32,
+    pub codec: Flags,
+    pub method: String,
+    pub body: Vec<u8>,
 }
 
 impl Worker {
@@ -100,7 +113,7 @@ impl Worker {
             estimate: UNKNOWN,
             served: 0,
             last: (0, 0),
-            asking: 0,
+            to_tell: 0,
             jobs: u64::MAX,
             born: now,
             idle_since: now,
@@ -114,6 +127,8 @@ impl Worker {
             in_idle: false,
             in_fast: false,
             dirty: false,
+            asking: None,
+            answers: VecDeque::new(),
         }
     }
 
