@@ -28,6 +28,8 @@ RoadRunner\ChannelException
 RoadRunner\ClientGoneException
 RoadRunner\ConfigException
 RoadRunner\Exception
+RoadRunner\KeyValue
+RoadRunner\KeyValueException
 RoadRunner\Lock
 RoadRunner\LockException
 RoadRunner\Request

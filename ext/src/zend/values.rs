@@ -14,6 +14,10 @@ unsafe extern "C" {
     fn rr_kv_hurry(class: *mut ClassEntry);
 }
 
+/// Hands an entry to the closure behind `context`.
+///
+/// # Safety
+/// `context` is an `F`; key and value live as long as the call.
 unsafe extern "C" fn give<F: FnMut(&[u8], &Zval)>(
     context: *mut c_void,
     key: *const c_char,
@@ -55,6 +59,9 @@ pub(crate) fn hurry(class: &'static ClassEntry, this: This) {
 }
 
 /// The table of an object; NULL: the long way says why.
+///
+/// # Safety
+/// A live object.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_kv_this(object: *const ZendObject) -> *const Reader {
     // SAFETY: the object whose method runs (Z2).
@@ -74,6 +81,9 @@ pub(crate) struct Located {
 const _: () = assert!(size_of::<Found>() <= size_of::<[u64; 6]>() && align_of::<Found>() <= 8);
 
 /// Looks for a key; `false`: the long way must do it.
+///
+/// # Safety
+/// What `rr_kv_this` gave, a key of `length` bytes, room for a `Located`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_kv_locate(
     reader: *const Reader,
@@ -95,6 +105,9 @@ pub(crate) unsafe extern "C" fn rr_kv_locate(
 }
 
 /// Copies what was found; `false`: it has changed.
+///
+/// # Safety
+/// What `rr_kv_locate` has filled, and room for its `length`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_kv_copy(located: *const Located, into: *mut c_char) -> bool {
     // SAFETY: filled by `rr_kv_locate`.

@@ -23,6 +23,9 @@ pub enum KvError {
     /// A key is empty or blank.
     #[error("key can't be empty string")]
     EmptyKey,
+    /// A key is too long.
+    #[error("a key of {0} bytes; the longest is {max}", max = rr_shm::store::MAX_KEY)]
+    LongKey(usize),
     /// The value is no whole number.
     #[error("the value of {0:?} is no int and cannot be incremented")]
     NotANumber(String),

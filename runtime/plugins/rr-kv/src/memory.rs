@@ -2,7 +2,7 @@
 
 use crate::KvError;
 use parking_lot::Mutex;
-use rr_shm::store::{Eviction, Store};
+use rr_shm::store::{Eviction, MAX_KEY, Store};
 use rr_shm::table::Files;
 use rr_wire::kv::kind;
 use std::collections::{HashMap, VecDeque};
@@ -75,7 +75,11 @@ fn end(ttl: u64, now: u64) -> u64 {
 }
 
 fn check(key: &[u8]) -> Result<(), KvError> {
-    if key.trim_ascii().is_empty() { Err(KvError::EmptyKey) } else { Ok(()) }
+    match key.len() {
+        length if length > MAX_KEY => Err(KvError::LongKey(length)),
+        _ if key.trim_ascii().is_empty() => Err(KvError::EmptyKey),
+        _ => Ok(()),
+    }
 }
 
 impl State {
