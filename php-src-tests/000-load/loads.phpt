@@ -30,6 +30,8 @@ RoadRunner\ConfigException
 RoadRunner\Exception
 RoadRunner\KeyValue
 RoadRunner\KeyValueException
+RoadRunner\Lock
+RoadRunner\LockException
 RoadRunner\Request
 RoadRunner\Response
 RoadRunner\RoleException

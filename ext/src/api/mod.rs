@@ -2,6 +2,7 @@
 
 pub(crate) mod exceptions;
 pub(crate) mod key_value;
+pub(crate) mod lock;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod rpc;

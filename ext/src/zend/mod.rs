@@ -35,6 +35,7 @@ unsafe extern "C" {
     safe fn rr_extension_dir() -> *const c_char;
     safe fn rr_script_path() -> *const c_char;
     safe fn rr_exit_script(status: c_int);
+    safe fn rr_fail_script();
     safe fn rr_freeze() -> usize;
     safe fn rr_become_worker(idle: bool);
     safe fn rr_worker_started();
@@ -115,6 +116,12 @@ pub(crate) fn script_path() -> Option<String> {
 /// Ends the running script as `exit($status)` would.
 pub(crate) fn exit_script(status: i32) {
     rr_exit_script(status);
+}
+
+/// Passes a fatal error on that a call inside the running script has met: the script ends as by `exit()`, and whoever
+/// called it is told that PHP is broken.
+pub(crate) fn fail_script() {
+    rr_fail_script();
 }
 
 /// Makes the heap small and still; returns the bytes in use.

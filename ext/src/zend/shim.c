@@ -82,6 +82,15 @@ void rr_exit_script(int status)
 	}
 }
 
+/* A fatal error was met below a script that must not see it. */
+static bool failed_within;
+
+void rr_fail_script(void)
+{
+	failed_within = true;
+	rr_exit_script(255);
+}
+
 static void set_ini(const char *name, size_t length, const char *value)
 {
 	zend_string *key = zend_string_init(name, length, 1);
@@ -283,7 +292,7 @@ static bool is_exit(const zend_object *exception)
 int rr_settle(void)
 {
 	int outcome = RR_RETURNED;
-	if (rr_had_oom()) {
+	if (rr_had_oom() || failed_within) {
 		outcome = RR_BAILED;
 	}
 	if (EG(exception)) {

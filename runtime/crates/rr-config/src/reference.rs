@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
 use crate::sections::{
-    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, logs::Logs, rpc::Rpc, server::Server,
+    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, lock::Lock, logs::Logs, rpc::Rpc, server::Server,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -14,6 +14,7 @@ pub fn reference() -> String {
     table::<Http>(&mut out, "http");
     table::<Rpc>(&mut out, "rpc");
     table::<MemoryStorage>(&mut out, "kv.<name>.config");
+    table::<Lock>(&mut out, "lock");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

@@ -396,6 +396,14 @@ impl Session {
         }
     }
 
+    /// Tells a method of the master something; waits for room, never for the master to read it.
+    ///
+    /// # Errors
+    /// `TooLarge`, or a broken channel.
+    pub fn tell(&mut self, method: &str, body: &[u8]) -> Result<(), SessionError> {
+        self.send_call(Flags::RAW, ONE_WAY, method, body)
+    }
+
     /// Sends a log record; waits for room, never for the master to read it. A text that is too long is cut, and
     /// says so.
     ///
