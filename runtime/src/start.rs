@@ -114,6 +114,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     desk.register(&mut registry);
     let storages = plugins::storages(config).map_err(system("shared memory for a kv storage"))?;
     registry.add(storages.service());
+    registry.tell(Arc::new(storages.clone()));
     plugins::services(config, &mut registry);
     let registry = Arc::new(registry);
     let background = plugins::background(config, &registry).map_err(ServeError::Settings)?;
