@@ -12,9 +12,13 @@
 //! - **S4** what is placed in shared memory implements [`Shared`].
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
+#[cfg(not(loom))]
+pub mod cells;
 mod claims;
 mod ready;
 pub mod ring;
+#[cfg(not(loom))]
+mod scribble;
 pub mod sleep;
 mod sync;
 
