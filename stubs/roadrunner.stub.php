@@ -335,6 +335,26 @@ namespace RoadRunner {
     }
 
     /**
+     * Calls of RoadRunner's RPC methods: `Rpc::call('informer.Workers', 'http')`.
+     */
+    class Rpc {
+        public function __construct() {}
+
+        /**
+         * Calls a method of the server and waits for its result. Argument and result are what JSON can say: null, bools,
+         * numbers, texts in UTF-8 and arrays of them.
+         *
+         * @throws RpcException the method failed, or there is none of that name
+         * @throws RoleException outside of a worker
+         *
+         * @param string $method
+         * @param mixed $argument
+         * @return mixed
+         */
+        public static function call(string $method, mixed $argument = null): mixed {}
+    }
+
+    /**
      * The server: settings, the app, and `run()`.
      *
      * What stands above `run()` runs in the master too; what belongs to the app goes into `boot()`.
@@ -634,6 +654,11 @@ namespace RoadRunner {
      * The worker's channel to the server is broken; the worker is about to be replaced.
      */
     class ChannelException extends Exception {}
+
+    /**
+     * A method of the server failed; the message is the method's own.
+     */
+    class RpcException extends Exception {}
 
     /**
      * The request has run for `exec_ttl`, or the script for `max_execution_time`: thrown wherever the script is, so that

@@ -5,6 +5,7 @@
 mod client;
 pub mod compare;
 mod fpm;
+pub mod goridge;
 mod load;
 mod logs;
 mod options;
@@ -13,6 +14,7 @@ mod server;
 
 pub use client::{Client, Response};
 pub use fpm::{Fpm, program};
+pub use goridge::Goridge;
 pub use load::{Load, Tally};
 pub use logs::Logs;
 pub use options::Options;

@@ -29,6 +29,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::response::Response>()
         .class::<api::worker::Worker>()
         .class::<api::server::Server>()
+        .class::<api::rpc::Rpc>()
 }
 
 /// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.

@@ -31,6 +31,8 @@ RoadRunner\Exception
 RoadRunner\Request
 RoadRunner\Response
 RoadRunner\RoleException
+RoadRunner\Rpc
+RoadRunner\RpcException
 RoadRunner\Server
 RoadRunner\TimeoutError
 RoadRunner\Worker

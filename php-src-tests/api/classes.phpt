@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -90,3 +90,5 @@ final class Worker
     fail(string $message): void
     receive(): ?RoadRunner\Request
     respond(mixed $response): void
+final class Rpc
+    static call(string $method, mixed $argument = NULL): mixed

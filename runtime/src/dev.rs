@@ -1,6 +1,6 @@
 //! Development mode as the server lives it: a change of a file orders a reload, a reload opens or bars the gate.
 
-use crate::calls::Order;
+use crate::admin::Order;
 use crate::reactor;
 use rr_dev::{Dev, Reloaded, Rules};
 use rr_pool::{Limits, Pool};
@@ -76,7 +76,7 @@ pub(crate) async fn watch(dev: Arc<Dev>, signal: AsyncFd<OwnedFd>, orders: mpsc:
             count = next;
         }
         // Another reload may have begun meanwhile, with these changes.
-        if dev.wants_reload() && orders.send(Order::Reload).is_err() {
+        if dev.wants_reload() && orders.send(Order::Reload(None)).is_err() {
             return;
         }
     }

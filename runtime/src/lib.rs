@@ -2,6 +2,7 @@
 //! crates and no PHP; what it must know of PHP comes in a [`Launch`].
 #![forbid(unsafe_code)]
 
+mod admin;
 mod banner;
 mod calls;
 mod dev;

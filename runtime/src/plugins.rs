@@ -3,7 +3,8 @@
 use crate::settings;
 use rr_config::Config;
 use rr_http::{ErrorPages, HttpPlugin};
-use rr_plugin::Plugin;
+use rr_plugin::{Background, Plugin};
+use rr_rpc::{Registry, RpcPlugin};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,4 +31,26 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
         entries.push(Entry { plugin, pool: settings::pool(http), pages });
     }
     Ok(entries)
+}
+
+/// The plugins without workers, bound to their addresses. What they have to offer to workers and over RPC is in
+/// `registry`.
+///
+/// # Errors
+/// The text of what the first one lacks.
+pub(crate) fn background(
+    config: &Config,
+    registry: &Arc<Registry>,
+) -> Result<Vec<Box<dyn Background>>, String> {
+    let mut plugins: Vec<Box<dyn Background>> = Vec::new();
+    if let Some(rpc) = &config.rpc {
+        let settings = rr_rpc::Settings {
+            listen: rpc.listen.clone(),
+            max_message_size: rpc.max_message_size,
+            max_connections: rpc.max_connections,
+        };
+        let plugin = RpcPlugin::bind(settings, Arc::clone(registry)).map_err(|error| error.to_string())?;
+        plugins.push(Box::new(plugin));
+    }
+    Ok(plugins)
 }

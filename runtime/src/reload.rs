@@ -49,25 +49,34 @@ fn thread_names(pid: u32) -> String {
 }
 
 /// Replaces the app and its workers. Nothing changes when the new one does not boot.
-pub(crate) async fn reload(pool: &Arc<Pool>, nursery: &Arc<Nursery>, current: &mut Current) {
+///
+/// # Errors
+/// Why it did not, which is logged too.
+pub(crate) async fn reload(
+    pool: &Arc<Pool>,
+    nursery: &Arc<Nursery>,
+    current: &mut Current,
+) -> Result<(), String> {
     let number = current.zygote.generation() + 1;
     tracing::info!(target: "server", generation = number, "reloading");
     let _ =
         rr_os::notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", rr_os::notify::monotonic_usec()));
     let mut turn = Turn::begin(current.dev.as_ref());
-    match replace(pool, nursery, current, number, &mut turn).await {
+    let replaced = replace(pool, nursery, current, number, &mut turn).await;
+    match &replaced {
         Ok(took) => {
             turn.open();
             let boot_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(target: "server", generation = number, boot_ms, "reloaded");
         }
-        Err(error) if turn.bar(&error) => {}
+        Err(error) if turn.bar(error) => {}
         Err(error) => {
             let kept = current.zygote.generation();
             tracing::error!(target: "server", generation = number, kept, "the reload failed, the app goes on as it was: {error}");
         }
     }
     let _ = rr_os::notify::notify("READY=1");
+    replaced.map(drop)
 }
 
 async fn replace(

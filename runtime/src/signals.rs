@@ -1,6 +1,6 @@
 //! Signals of the master, as orders.
 
-use crate::calls::Order;
+use crate::admin::Order;
 use crate::obituaries::Obituaries;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,17 +10,18 @@ use tokio::sync::mpsc;
 pub(crate) fn listen(orders: &mpsc::UnboundedSender<Order>, obituaries: &Obituaries) -> io::Result<()> {
     rr_os::signal::prepare_master()?;
     let kinds = [
-        (SignalKind::terminate(), Order::Stop, "SIGTERM"),
-        (SignalKind::interrupt(), Order::Stop, "SIGINT"),
-        (SignalKind::quit(), Order::Stop, "SIGQUIT"),
-        (SignalKind::hangup(), Order::Reload, "SIGHUP"),
-        (SignalKind::user_defined2(), Order::Reload, "SIGUSR2"),
+        (SignalKind::terminate(), true, "SIGTERM"),
+        (SignalKind::interrupt(), true, "SIGINT"),
+        (SignalKind::quit(), true, "SIGQUIT"),
+        (SignalKind::hangup(), false, "SIGHUP"),
+        (SignalKind::user_defined2(), false, "SIGUSR2"),
     ];
-    for (kind, order, name) in kinds {
+    for (kind, stop, name) in kinds {
         let (mut signals, orders) = (signal(kind)?, orders.clone());
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 tracing::info!(target: "server", signal = name, "signal received");
+                let order = if stop { Order::Stop } else { Order::Reload(None) };
                 if orders.send(order).is_err() {
                     break;
                 }

@@ -1,7 +1,8 @@
 //! The life of a master: bind, boot, fork, serve, drain.
 
+use crate::admin::{Desk, Order};
 use crate::banner::Banner;
-use crate::calls::{Methods, Order};
+use crate::calls::Methods;
 use crate::generation::Nursery;
 use crate::obituaries::Obituaries;
 use crate::plugins::Entry;
@@ -13,16 +14,18 @@ use parking_lot::Mutex;
 use rr_config::{Config, Loaded};
 use rr_dev::Dev;
 use rr_log::Guard;
-use rr_plugin::{Context, Drain};
+use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
+use rr_rpc::Registry;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 /// What the PHP side knows and a server needs.
 #[derive(Debug)]
@@ -105,15 +108,26 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         let text = "there is nothing to serve: call Server::http() or give an http section with an address";
         return Err(ServeError::Settings(text.to_owned()));
     }
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let desk = Desk::new(orders.clone(), config.to_json());
+    let mut registry = Registry::default();
+    desk.register(&mut registry);
+    let registry = Arc::new(registry);
+    let background = plugins::background(config, &registry).map_err(ServeError::Settings)?;
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
     let runtime = reactor.runtime().map_err(system("the Tokio runtime"))?;
     let frankenphp = launch.loaded.config.http.as_ref().is_some_and(|http| http.app.frankenphp);
+    let mut env = launch.env;
+    if let Some(rpc) = &launch.loaded.config.rpc {
+        // RP-10: where clients of RoadRunner's RPC look for it.
+        env.extend(CString::new(format!("RR_RPC={}", rpc.listen)));
+    }
     let command = Command {
         binary: launch.binary,
         args: launch.args,
-        env: launch.env,
+        env,
         cwd: launch.cwd,
         user,
         web: launch.web,
@@ -124,7 +138,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
         .spawn(move || {
-            let code = runtime.block_on(server.run(entries, &log));
+            let office = Office { orders, inbox, desk, registry, background };
+            let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.
             runtime.shutdown_timeout(Duration::from_millis(100));
             code
@@ -153,6 +168,15 @@ fn user(config: &Config) -> Result<Option<User>, ServeError> {
     }
 }
 
+/// What was prepared before there was a runtime.
+struct Office {
+    orders: mpsc::UnboundedSender<Order>,
+    inbox: mpsc::UnboundedReceiver<Order>,
+    desk: Arc<Desk>,
+    registry: Arc<Registry>,
+    background: Vec<Box<dyn Background>>,
+}
+
 struct Server {
     config: Config,
     php: String,
@@ -164,8 +188,8 @@ struct Server {
 }
 
 impl Server {
-    async fn run(self, entries: Vec<Entry>, log: &Guard) -> Result<i32, ServeError> {
-        let (orders, mut inbox) = mpsc::unbounded_channel();
+    async fn run(self, entries: Vec<Entry>, office: Office, log: &Guard) -> Result<i32, ServeError> {
+        let Office { orders, mut inbox, desk, registry, background } = office;
         let obituaries = Obituaries::default();
         signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
         tokio::spawn(self.reactor.clone().run());
@@ -194,7 +218,7 @@ impl Server {
             _ = inbox.recv() => return Ok(1),
         };
         let zygote = Arc::clone(&generation.zygote);
-        let methods = Methods::new(orders.clone(), dev.clone());
+        let methods = Arc::new(Methods { registry, dev: dev.clone() });
         let max_payload = rr_shm::frames::max_payload(ring);
         let workers = limits.num_workers;
         let pool = Pool::new(
@@ -206,7 +230,7 @@ impl Server {
             Arc::clone(&methods) as Arc<dyn rr_pool::Calls>,
         );
         *nursery.served_by.lock() = Arc::downgrade(&pool);
-        methods.serve(&pool);
+        desk.serve(plugin.name(), &pool);
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let started = tokio::select! {
             started = pool.start() => started.map_err(|error| ServeError::Boot(error.to_string())),
@@ -218,7 +242,13 @@ impl Server {
             return Err(error);
         }
         tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.clone()));
-        let addresses = plugin.addresses();
+        let mut addresses = plugin.addresses();
+        addresses.extend(background.iter().flat_map(|plugin| plugin.addresses()));
+        let (leave_now, leave) = Drain::channel();
+        let mut aside: JoinSet<()> = JoinSet::new();
+        for plugin in background {
+            aside.spawn(plugin.serve(leave.clone()));
+        }
         let (drain_now, drain) = Drain::channel();
         let context = Context { user, web, pool: Arc::clone(&pool), drain, dev: dev.clone() };
         let mut serving = tokio::spawn(plugin.serve(context));
@@ -261,6 +291,12 @@ impl Server {
                 1
             }
         };
+        // After the workers, which may have used them to the last.
+        let _ = leave_now.send(true);
+        let _ = tokio::time::timeout(Duration::from_secs(1), async {
+            while aside.join_next().await.is_some() {}
+        })
+        .await;
         current.zygote.exit().await;
         let _ = tokio::time::timeout(Duration::from_secs(2), current.zygote.gone()).await;
         tracing::info!(target: "server", code, "stopped");
@@ -269,11 +305,13 @@ impl Server {
     }
 }
 
+/// Who wants to know how a reload went.
+type Askers = Vec<oneshot::Sender<Result<(), String>>>;
+
 /// What came in while something was done.
-#[derive(PartialEq, Eq)]
 enum Meanwhile {
     Nothing,
-    Reload,
+    Reload(Askers),
     Stop,
 }
 
@@ -289,29 +327,38 @@ async fn obey(
         let mut meanwhile = tokio::select! {
             order = inbox.recv() => match order {
                 None | Some(Order::Stop) => Meanwhile::Stop,
-                Some(Order::Reload) => Meanwhile::Reload,
+                Some(Order::Reload(asker)) => Meanwhile::Reload(asker.into_iter().collect()),
             },
-            () = zygote.gone() => during(inbox, reload::succeed(pool, nursery, current)).await,
+            () = zygote.gone() => during(inbox, reload::succeed(pool, nursery, current)).await.0,
         };
-        while meanwhile == Meanwhile::Reload {
-            meanwhile = during(inbox, reload::reload(pool, nursery, current)).await;
+        while let Meanwhile::Reload(askers) = meanwhile {
+            let (next, reloaded) = during(inbox, reload::reload(pool, nursery, current)).await;
+            for asker in askers {
+                let reloaded = reloaded.clone();
+                let _ = asker.send(reloaded.unwrap_or_else(|| Err("the server is stopping".to_owned())));
+            }
+            meanwhile = next;
         }
-        if meanwhile == Meanwhile::Stop {
+        if matches!(meanwhile, Meanwhile::Stop) {
             return;
         }
     }
 }
 
 /// Does `work`. A stop ends it early; reloads that come meanwhile are one reload after it.
-async fn during(inbox: &mut mpsc::UnboundedReceiver<Order>, work: impl Future<Output = ()>) -> Meanwhile {
+async fn during<T>(
+    inbox: &mut mpsc::UnboundedReceiver<Order>,
+    work: impl Future<Output = T>,
+) -> (Meanwhile, Option<T>) {
     let mut work = std::pin::pin!(work);
     let mut meanwhile = Meanwhile::Nothing;
     loop {
         tokio::select! {
-            () = &mut work => return meanwhile,
-            order = inbox.recv() => match order {
-                None | Some(Order::Stop) => return Meanwhile::Stop,
-                Some(Order::Reload) => meanwhile = Meanwhile::Reload,
+            done = &mut work => return (meanwhile, Some(done)),
+            order = inbox.recv() => match (order, &mut meanwhile) {
+                (None | Some(Order::Stop), _) => return (Meanwhile::Stop, None),
+                (Some(Order::Reload(asker)), Meanwhile::Reload(askers)) => askers.extend(asker),
+                (Some(Order::Reload(asker)), _) => meanwhile = Meanwhile::Reload(asker.into_iter().collect()),
             },
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod exceptions;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod rpc;
 pub(crate) mod server;
 mod server_params;
 pub(crate) mod worker;

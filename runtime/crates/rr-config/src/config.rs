@@ -8,6 +8,7 @@ use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
 use crate::sections::logs::Logs;
+use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
 
 /// All settings, decoded.
@@ -17,6 +18,8 @@ pub struct Config {
     pub server: Server,
     /// The HTTP server; `None` when there is no section, which turns it off (CFG-14).
     pub http: Option<Http>,
+    /// The goridge listener; `None` when there is no section.
+    pub rpc: Option<Rpc>,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -29,7 +32,6 @@ pub struct Config {
 
 /// What RoadRunner serves and this version does not.
 const UNSERVED: &[&str] = &[
-    "rpc",
     "kv",
     "jobs",
     "metrics",
@@ -60,13 +62,14 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev"];
+const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
     pub(crate) fn decode(raw: Node, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let mut decoder = Decoder::default();
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
+        let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
@@ -81,7 +84,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, logs, endure, dev, raw }),
         }
     }
 

@@ -41,6 +41,7 @@ pub use sections::error_pages::{ErrorPage, PageOf};
 pub use sections::http::{App, Buffering, Http, Mode, Uploads};
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
+pub use sections::rpc::Rpc;
 pub use sections::server::{OnInit, Server};
 pub use yaml::{MAX_SIZE, parse};
 

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
-use crate::sections::{dev::Dev, endure::Endure, http::Http, logs::Logs, server::Server};
+use crate::sections::{dev::Dev, endure::Endure, http::Http, logs::Logs, rpc::Rpc, server::Server};
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
 pub fn reference() -> String {
     let mut out = String::new();
     table::<Server>(&mut out, "server");
     table::<Http>(&mut out, "http");
+    table::<Rpc>(&mut out, "rpc");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

@@ -27,6 +27,16 @@ fn private_kib(text: &str) -> u64 {
         .sum()
 }
 
+/// Processor time that process `pid` has used, in its own code and in the kernel.
+///
+/// # Errors
+/// The process has ended.
+pub fn processor_time(pid: u32) -> io::Result<std::time::Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    let nanos = text.split_ascii_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
+    Ok(std::time::Duration::from_nanos(nanos))
+}
+
 /// The command line of this process.
 ///
 /// # Errors

@@ -60,3 +60,16 @@ pub trait Plugin: Send {
     /// Serves until it is drained: returns once it has nothing in flight.
     fn serve(self: Box<Self>, context: Context) -> BoxFuture<()>;
 }
+
+/// A plugin without workers of its own: a listener beside those that serve the app. Addresses are taken before it
+/// serves, as with [`Plugin`].
+pub trait Background: Send {
+    /// Its name: config section, log target.
+    fn name(&self) -> &'static str;
+
+    /// Where it can be reached, for the start banner.
+    fn addresses(&self) -> Vec<String>;
+
+    /// Serves until it is drained, which is after the plugins with workers are done.
+    fn serve(self: Box<Self>, drain: Drain) -> BoxFuture<()>;
+}

@@ -44,8 +44,8 @@ pub enum Answer {
 
 /// Answers what workers ask on the call lane.
 pub trait Calls: Send + Sync {
-    /// Handles one call. Must not block.
-    fn call(&self, caller: &Caller, method: &str, body: &[u8]) -> Answer;
+    /// Handles one call, whose `codec` says how its argument is encoded: RAW is the method's own way. Must not block.
+    fn call(&self, caller: &Caller, codec: Flags, method: &str, body: &[u8]) -> Answer;
 }
 
 impl Pool {
@@ -59,7 +59,7 @@ impl Pool {
                 pid: asked.pid,
                 units: asked.units.clone(),
             };
-            match self.calls.call(&caller, &asked.method, &asked.body) {
+            match self.calls.call(&caller, asked.codec, &asked.method, &asked.body) {
                 Answer::None => {}
                 Answer::Now(result) => self.answer(&asked, &result),
                 Answer::Later(future) => {
@@ -95,7 +95,7 @@ impl Pool {
             Err(text) => (&text.as_bytes()[..text.len().min(limit)], true),
         };
         let call = Call { sequence: asked.sequence, method: &asked.method, body, failed };
-        let flags = if failed { Flags::RAW.with(Flags::ERROR) } else { Flags::RAW };
+        let flags = if failed { asked.codec.with(Flags::ERROR) } else { asked.codec };
         let header = Header::new(flags, Bits::default(), &call.options(), 0);
         match worker.channel.send(Lane::Call, header, [asked.method.as_bytes(), body]) {
             Ok(true) => worker.channel.flush(),

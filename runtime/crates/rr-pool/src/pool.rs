@@ -93,6 +93,9 @@ impl Drop for Locked<'_> {
     }
 }
 
+/// Workers that a pool can be told to have, as with RoadRunner.
+const MAX_WORKERS: usize = 500;
+
 impl Pool {
     /// A pool without workers; [`Pool::start`] makes them. `max_payload` is what a frame of its channels takes.
     #[must_use]
@@ -412,6 +415,29 @@ impl Pool {
         let now = Instant::now();
         core.supervise(now);
         self.reconcile(&mut core, now);
+        drop(core);
+        self.wake_ticker();
+    }
+
+    /// One worker more, until the next reload.
+    ///
+    /// # Errors
+    /// There are as many as there can be.
+    pub fn add_worker(&self) -> Result<(), String> {
+        let mut core = self.lock();
+        if core.limits.num_workers >= MAX_WORKERS {
+            return Err("container is full, maximum number of workers reached".to_owned());
+        }
+        core.limits.num_workers += 1;
+        self.reconcile(&mut core, Instant::now());
+        Ok(())
+    }
+
+    /// One worker less, until the next reload: a free one if there is one, else one that has least to do. The
+    /// last one stays.
+    pub fn remove_worker(&self) {
+        let mut core = self.lock();
+        core.remove_worker(Instant::now());
         drop(core);
         self.wake_ticker();
     }

@@ -22,6 +22,8 @@ pub(crate) struct Asked {
     /// Sequences and numbers of the units it can speak of.
     pub units: Vec<(u32, u64)>,
     pub sequence: u32,
+    /// How the argument is encoded, and the result will be.
+    pub codec: Flags,
     pub method: String,
     pub body: Vec<u8>,
 }
@@ -84,6 +86,7 @@ impl Core {
                     .chain([worker.last])
                     .collect(),
                 sequence: call.sequence,
+                codec: frame.header.flags,
                 method: call.method.to_owned(),
                 body: call.body.to_vec(),
             });

@@ -161,6 +161,25 @@ impl Core {
         }
     }
 
+    /// See [`crate::Pool::remove_worker`].
+    pub(crate) fn remove_worker(&mut self, now: Instant) {
+        if self.limits.num_workers <= 1 {
+            return;
+        }
+        let least = (0..self.workers.len())
+            .filter_map(|slot| {
+                let worker = self.workers[slot].as_ref()?;
+                matches!(worker.state.get(), State::Ready | State::Working)
+                    .then_some((worker.held.len(), slot))
+            })
+            .min();
+        self.limits.num_workers -= 1;
+        if let Some((_, slot)) = least {
+            self.drain(slot, now);
+            self.spread(now);
+        }
+    }
+
     /// The supervisor's round (POOL-06): replaces workers by age and idleness, lets extra ones go. Only workers
     /// between units are touched at once; the others leave after the one they run.
     pub(crate) fn supervise(&mut self, now: Instant) {

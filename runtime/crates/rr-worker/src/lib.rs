@@ -361,9 +361,17 @@ impl Session {
     /// # Errors
     /// `Refused` with the error text of the method, `TooLarge`, or a broken channel.
     pub fn call(&mut self, method: &str, body: &[u8]) -> Result<Vec<u8>, SessionError> {
+        self.call_in(Flags::RAW, method, body)
+    }
+
+    /// The same with an argument and a result in another codec than the method's own.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn call_in(&mut self, codec: Flags, method: &str, body: &[u8]) -> Result<Vec<u8>, SessionError> {
         self.next_call = self.next_call.wrapping_add(1).max(ONE_WAY + 1);
         let sequence = self.next_call;
-        self.send_call(sequence, method, body)?;
+        self.send_call(codec, sequence, method, body)?;
         loop {
             let Some(frame) = self.next(Lane::Call)? else {
                 self.end.wait(Lane::Call, DATA, 0, NOBODY)?;
@@ -390,20 +398,26 @@ impl Session {
         const CUT: &[u8] = b" [cut]";
         let limit = self.end.max_payload(Lane::Call) - rr_wire::log::METHOD.len() - 5;
         if record.text.len() <= limit {
-            return self.send_call(ONE_WAY, rr_wire::log::METHOD, &record.encode());
+            return self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &record.encode());
         }
         let mut text = record.text[..limit - CUT.len()].to_vec();
         text.extend_from_slice(CUT);
-        self.send_call(ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..*record }.encode())
+        self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..*record }.encode())
     }
 
-    fn send_call(&mut self, sequence: u32, method: &str, body: &[u8]) -> Result<(), SessionError> {
+    fn send_call(
+        &mut self,
+        codec: Flags,
+        sequence: u32,
+        method: &str,
+        body: &[u8],
+    ) -> Result<(), SessionError> {
         let (limit, size) = (self.end.max_payload(Lane::Call), method.len() + body.len());
         if size > limit {
             return Err(SessionError::TooLarge { what: "a call", size, limit });
         }
         let call = Call { sequence, method, body, failed: false };
-        let header = Header::new(Flags::RAW, Bits::default(), &call.options(), 0);
+        let header = Header::new(codec, Bits::default(), &call.options(), 0);
         self.push(Lane::Call, header, [method.as_bytes(), body])
     }
 

@@ -2,8 +2,7 @@
 //! client is too slow, so that a connection costs no timer.
 
 use crate::error_pages::ErrorPages;
-use crate::io::{Activity, ClientIo, Phase, Stream};
-use crate::listen::{Listener, SocketFile};
+use crate::io::{Activity, ClientIo, Phase};
 use crate::resolve::Resolver;
 use crate::service::{self, Client};
 use crate::spool::Budget;
@@ -13,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rr_config::Http;
+use rr_net::{Acceptor, Listener, Stream};
 use rr_plugin::Context;
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 /// What all connections share.
@@ -115,32 +114,6 @@ pub(crate) async fn serve(
     watchdog.abort();
 }
 
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener, Option<SocketFile>),
-}
-
-impl Acceptor {
-    fn new(listener: Listener) -> io::Result<Self> {
-        Ok(match listener {
-            Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
-            Listener::Unix(listener, file) => Self::Unix(UnixListener::from_std(listener)?, file),
-        })
-    }
-
-    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Answers are written whole; waiting for more would only delay them.
-                stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), Some(peer)))
-            }
-            Self::Unix(listener, _file) => Ok((Stream::Unix(listener.accept().await?.0), None)),
-        }
-    }
-}
-
 async fn accept(listener: Listener, shared: Arc<Shared>) {
     let acceptor = match Acceptor::new(listener) {
         Ok(acceptor) => acceptor,
@@ -207,10 +180,7 @@ fn list(shared: &Arc<Shared>) -> (Listed, Arc<Entry>) {
 
 async fn connection(stream: Stream, peer: Option<SocketAddr>, listed: Listed, entry: Arc<Entry>) {
     let (shared, activity) = (Arc::clone(&listed.shared), Arc::clone(&entry.activity));
-    let server = match &stream {
-        Stream::Tcp(stream) => stream.local_addr().ok(),
-        Stream::Unix(_) => None,
-    };
+    let server = stream.local_addr();
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity)));
     let client = Arc::new(Client {
         shared: Arc::clone(&shared),

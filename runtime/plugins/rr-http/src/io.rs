@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use rr_net::Stream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,12 +119,6 @@ impl Activity {
     }
 }
 
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// The stream, for hyper behind `TokioIo`.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
@@ -138,15 +132,6 @@ impl ClientIo {
     }
 }
 
-macro_rules! each {
-    ($this:expr, $stream:ident => $call:expr) => {
-        match &mut $this.stream {
-            Stream::Tcp($stream) => $call,
-            Stream::Unix($stream) => $call,
-        }
-    };
-}
-
 impl AsyncRead for ClientIo {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -155,7 +140,7 @@ impl AsyncRead for ClientIo {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(each!(this, stream => Pin::new(stream).poll_read(cx, buffer)))?;
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
             this.activity.read_some();
         }
@@ -166,7 +151,7 @@ impl AsyncRead for ClientIo {
 impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = each!(this, stream => Pin::new(stream).poll_write(cx, bytes));
+        let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.activity.wrote(result.is_pending());
         result
     }
@@ -179,7 +164,7 @@ impl AsyncWrite for ClientIo {
             let written = if bytes.is_empty() {
                 0
             } else {
-                let result = each!(this, stream => Pin::new(stream).poll_write(cx, &bytes));
+                let result = Pin::new(&mut this.stream).poll_write(cx, &bytes);
                 this.activity.wrote(result.is_pending());
                 ready!(result)?
             };
@@ -192,11 +177,11 @@ impl AsyncWrite for ClientIo {
                 }
             }
         }
-        each!(this, stream => Pin::new(stream).poll_flush(cx))
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -209,7 +194,7 @@ impl AsyncWrite for ClientIo {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = each!(this, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
         this.activity.wrote(result.is_pending());
         result
     }

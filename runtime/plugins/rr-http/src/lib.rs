@@ -8,7 +8,6 @@ mod error_pages;
 mod failure;
 mod files;
 mod io;
-mod listen;
 mod multipart;
 mod resolve;
 mod respond;
@@ -18,10 +17,10 @@ mod uploads;
 
 pub use error_pages::ErrorPages;
 pub use files::fuzz as fuzz_range;
-pub use listen::{BindError, Listener};
 pub use multipart::fuzz as fuzz_multipart;
 
 use rr_config::Http;
+use rr_net::{BindError, Listener};
 use rr_plugin::{Context, Plugin};
 use rr_pool::BoxFuture;
 use std::os::fd::OwnedFd;
@@ -41,10 +40,17 @@ impl HttpPlugin {
     /// # Errors
     /// An address is malformed or taken.
     pub fn bind(config: Http, inherited: Vec<OwnedFd>) -> Result<Self, BindError> {
+        const KEY: &str = "http.address";
+        let options = rr_net::Options {
+            reuse_port: config.reuse_port,
+            backlog: config.backlog,
+            socket_mode: config.socket_mode,
+        };
         let listeners = if inherited.is_empty() {
-            config.address.iter().map(|address| listen::bind(address, &config)).collect::<Result<_, _>>()?
+            let addresses = config.address.iter();
+            addresses.map(|address| rr_net::bind(KEY, address, &options)).collect::<Result<_, _>>()?
         } else {
-            inherited.into_iter().map(listen::adopt).collect::<Result<_, _>>()?
+            inherited.into_iter().map(|socket| rr_net::adopt(KEY, socket)).collect::<Result<_, _>>()?
         };
         Ok(Self { config: Arc::new(config), listeners, pages: Arc::default() })
     }
@@ -62,7 +68,8 @@ impl Plugin for HttpPlugin {
     }
 
     fn addresses(&self) -> Vec<String> {
-        self.listeners.iter().map(ToString::to_string).collect()
+        let shown = |listener: &Listener| listener.to_string().replacen("tcp://", "http://", 1);
+        self.listeners.iter().map(shown).collect()
     }
 
     fn serve(self: Box<Self>, context: Context) -> BoxFuture<()> {

@@ -7,4 +7,5 @@ pub(crate) mod error_pages;
 pub(crate) mod http;
 pub(crate) mod logs;
 pub(crate) mod pool;
+pub(crate) mod rpc;
 pub(crate) mod server;

@@ -278,10 +278,10 @@ fn cfg_15_unknown_keys_are_warned_of() {
         ]
     );
     assert_eq!(
-        warnings("htpp: {}\nrpc: {listen: 'tcp://:1'}\nwhatever: 1\nhttp: {address: ':1', ssl: {key: a}}"),
+        warnings("htpp: {}\njobs: {consume: []}\nwhatever: 1\nhttp: {address: ':1', ssl: {key: a}}"),
         [
             ".rr.yaml:2: htpp: unknown key; did you mean \"http\"?",
-            ".rr.yaml:3: rpc: is not served by this version and is ignored",
+            ".rr.yaml:3: jobs: is not served by this version and is ignored",
             ".rr.yaml:4: whatever: unknown key, ignored",
             ".rr.yaml:5: http.ssl: is not served by this version and is ignored",
         ]

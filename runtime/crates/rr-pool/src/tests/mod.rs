@@ -275,7 +275,7 @@ struct Desk {
 }
 
 impl Calls for Desk {
-    fn call(&self, caller: &Caller, method: &str, body: &[u8]) -> Answer {
+    fn call(&self, caller: &Caller, _: Flags, method: &str, body: &[u8]) -> Answer {
         self.seen.lock().push((caller.clone(), method.to_owned(), body.to_vec()));
         match method {
             "now" => Answer::Now(Ok(body.to_vec())),

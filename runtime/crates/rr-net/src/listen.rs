@@ -1,6 +1,5 @@
 //! Addresses and listening sockets (row CFG-16).
 
-use rr_config::Http;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;
 use std::io;
@@ -13,11 +12,18 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Not an address.
-    #[error("http.address: \"{0}\" is no address; expected host:port, :port, tcp://host:port or unix://path")]
-    Malformed(String),
+    #[error("{key}: \"{address}\" is no address; expected host:port, :port, tcp://host:port or unix://path")]
+    Malformed {
+        /// The key in the config.
+        key: &'static str,
+        /// The address as configured.
+        address: String,
+    },
     /// The system says no.
-    #[error("http.address: cannot listen on {address}: {error}{hint}")]
+    #[error("{key}: cannot listen on {address}: {error}{hint}")]
     Listen {
+        /// The key in the config.
+        key: &'static str,
         /// The address as configured.
         address: String,
         /// What the system says.
@@ -28,13 +34,13 @@ pub enum BindError {
 }
 
 impl BindError {
-    fn listen(address: &str, error: io::Error) -> Self {
+    fn listen(key: &'static str, address: &str, error: io::Error) -> Self {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => " (another process listens there; stop it or choose another port)",
             io::ErrorKind::PermissionDenied => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
             _ => "",
         };
-        Self::Listen { address: address.to_owned(), error, hint }
+        Self::Listen { key, address: address.to_owned(), error, hint }
     }
 }
 
@@ -66,8 +72,8 @@ impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(listener) => match listener.local_addr() {
-                Ok(address) => write!(f, "http://{address}"),
-                Err(_) => f.write_str("http://?"),
+                Ok(address) => write!(f, "tcp://{address}"),
+                Err(_) => f.write_str("tcp://?"),
             },
             Self::Unix(listener, _) => {
                 let path =
@@ -78,14 +84,34 @@ impl fmt::Display for Listener {
     }
 }
 
-/// Listens on `address`.
-pub(crate) fn bind(address: &str, config: &Http) -> Result<Listener, BindError> {
-    let fail = |error| BindError::listen(address, error);
+/// How to listen.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Another server may listen on the same address.
+    pub reuse_port: bool,
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// Permissions of a unix socket.
+    pub socket_mode: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { reuse_port: false, backlog: 1024, socket_mode: 0o660 }
+    }
+}
+
+/// Listens on `address`, which the config has at `key`.
+///
+/// # Errors
+/// The address is malformed or taken.
+pub fn bind(key: &'static str, address: &str, config: &Options) -> Result<Listener, BindError> {
+    let fail = |error| BindError::listen(key, address, error);
     if let Some(path) = address.strip_prefix("unix://") {
         return bind_unix(Path::new(path), config).map_err(fail);
     }
     let plain = address.strip_prefix("tcp://").or(address.strip_prefix("http://")).unwrap_or(address);
-    let target = resolve(plain).ok_or_else(|| BindError::Malformed(address.to_owned()))?;
+    let target = resolve(plain).ok_or_else(|| BindError::Malformed { key, address: address.to_owned() })?;
     bind_tcp(target, config).map(Listener::Tcp).map_err(fail)
 }
 
@@ -99,7 +125,7 @@ fn resolve(address: &str) -> Option<SocketAddr> {
     address.to_socket_addrs().ok()?.next()
 }
 
-fn bind_tcp(address: SocketAddr, config: &Http) -> io::Result<std::net::TcpListener> {
+fn bind_tcp(address: SocketAddr, config: &Options) -> io::Result<std::net::TcpListener> {
     let domain = if address.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
     let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -111,7 +137,7 @@ fn bind_tcp(address: SocketAddr, config: &Http) -> io::Result<std::net::TcpListe
     Ok(socket.into())
 }
 
-fn bind_unix(path: &Path, config: &Http) -> io::Result<Listener> {
+fn bind_unix(path: &Path, config: &Options) -> io::Result<Listener> {
     // A stale file is in the way of a bind; a living server behind it is not to be robbed.
     if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -126,9 +152,12 @@ fn bind_unix(path: &Path, config: &Http) -> io::Result<Listener> {
     Ok(Listener::Unix(listener, Some(file)))
 }
 
-/// Takes over a socket that a service manager has opened.
-pub(crate) fn adopt(socket: OwnedFd) -> Result<Listener, BindError> {
-    let fail = |error| BindError::listen("the socket of the service manager", error);
+/// Takes over a socket that a service manager has opened for what the config has at `key`.
+///
+/// # Errors
+/// It is no socket.
+pub fn adopt(key: &'static str, socket: OwnedFd) -> Result<Listener, BindError> {
+    let fail = |error| BindError::listen(key, "the socket of the service manager", error);
     let socket = Socket::from(socket);
     socket.set_nonblocking(true).map_err(fail)?;
     if socket.domain().map_err(fail)? == Domain::UNIX {
@@ -142,10 +171,6 @@ pub(crate) fn adopt(socket: OwnedFd) -> Result<Listener, BindError> {
 mod tests {
     use super::*;
 
-    fn config() -> Http {
-        Http { address: vec!["127.0.0.1:0".to_owned()], ..Http::default() }
-    }
-
     #[test]
     fn cfg_16_addresses_are_understood() {
         assert_eq!(resolve(":8080"), Some(SocketAddr::from(([0, 0, 0, 0], 8080))));
@@ -156,21 +181,21 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_an_error_that_says_so() {
-        let first = bind("127.0.0.1:0", &config()).expect("binds");
-        let address = first.to_string().replace("http://", "");
-        let error = bind(&address, &config()).expect_err("taken").to_string();
+        let first = bind("http.address", "127.0.0.1:0", &Options::default()).expect("binds");
+        let address = first.to_string().replace("tcp://", "");
+        let error = bind("http.address", &address, &Options::default()).expect_err("taken").to_string();
         assert!(error.contains(&address) && error.contains("another process listens there"), "{error}");
-        let error = bind("nonsense", &config()).expect_err("malformed").to_string();
+        let error = bind("http.address", "nonsense", &Options::default()).expect_err("malformed").to_string();
         assert!(error.contains("\"nonsense\" is no address"), "{error}");
     }
 
     #[test]
     fn a_stale_socket_file_is_replaced_and_removed_in_the_end() {
-        let path = std::env::temp_dir().join(format!("rr-http-test-{}.sock", std::process::id()));
+        let path = std::env::temp_dir().join(format!("rr-net-test-{}.sock", std::process::id()));
         let address = format!("unix://{}", path.display());
         drop(std::os::unix::net::UnixListener::bind(&path).expect("stale"));
-        let listener = bind(&address, &config()).expect("binds over a stale file");
-        assert!(bind(&address, &config()).is_err(), "a living one is kept");
+        let listener = bind("http.address", &address, &Options::default()).expect("binds over a stale file");
+        assert!(bind("http.address", &address, &Options::default()).is_err(), "a living one is kept");
         drop(listener);
         assert!(!path.exists());
     }

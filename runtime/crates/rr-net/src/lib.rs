@@ -1,0 +1,8 @@
+//! Addresses of the config, the sockets that listen on them, and the connections they accept.
+#![forbid(unsafe_code)]
+
+mod listen;
+mod stream;
+
+pub use listen::{BindError, Listener, Options, SocketFile, adopt, bind};
+pub use stream::{Acceptor, Stream};
