@@ -8,6 +8,7 @@ use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
 use crate::sections::logs::Logs;
+use crate::sections::metrics::Metrics;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// The goridge listener; `None` when there is no section.
     pub rpc: Option<Rpc>,
+    /// Metrics for Prometheus; `None` when there is no section: nobody can read them then.
+    pub metrics: Option<Metrics>,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -34,7 +37,6 @@ pub struct Config {
 const UNSERVED: &[&str] = &[
     "kv",
     "jobs",
-    "metrics",
     "status",
     "grpc",
     "tcp",
@@ -62,7 +64,7 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc"];
+const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "metrics"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -70,6 +72,7 @@ impl Config {
         let mut decoder = Decoder::default();
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
+        let metrics = section(&raw, "metrics", &Maybe, &mut decoder).flatten();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
@@ -84,7 +87,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, metrics, logs, endure, dev, raw }),
         }
     }
 

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
-use crate::sections::{dev::Dev, endure::Endure, http::Http, logs::Logs, rpc::Rpc, server::Server};
+use crate::sections::{
+    dev::Dev, endure::Endure, http::Http, logs::Logs, metrics::Metrics, rpc::Rpc, server::Server,
+};
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
 pub fn reference() -> String {
@@ -11,6 +13,7 @@ pub fn reference() -> String {
     table::<Server>(&mut out, "server");
     table::<Http>(&mut out, "http");
     table::<Rpc>(&mut out, "rpc");
+    table::<Metrics>(&mut out, "metrics");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

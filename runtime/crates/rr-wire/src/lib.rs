@@ -7,8 +7,10 @@ pub mod form;
 pub mod frame;
 pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod report;
 pub mod rpc;
+pub mod vitals;
 
 pub use frame::{Bits, Flags, FrameError, Header, MAX_HEADER, PREFIX};
 

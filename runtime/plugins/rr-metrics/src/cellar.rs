@@ -2,7 +2,12 @@
 //! that has ended are kept as numbers. Knows nothing of collectors.
 
 use rr_shm::cells::{CELLS, Cells, EPOCH};
+use rr_wire::vitals::{GC_COLLECTED, GC_RUNS, RESERVED};
 use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A worker: its pool, and its number there.
+pub(crate) type WorkerId = (Arc<str>, u64);
 
 /// The cells of all workers.
 #[derive(Debug)]
@@ -12,7 +17,7 @@ pub(crate) struct Cellar {
     next: usize,
     /// What workers that have ended have counted, by cell.
     retired: Vec<f64>,
-    workers: HashMap<u64, Worker>,
+    workers: HashMap<WorkerId, Worker>,
     epoch: u64,
     /// Numbers that were none.
     garbage: u64,
@@ -50,7 +55,7 @@ impl Worker {
 impl Cellar {
     pub(crate) fn new() -> Self {
         // No session has seen epoch 0, which fresh memory holds.
-        Self { next: EPOCH + 1, retired: Vec::new(), workers: HashMap::new(), epoch: 1, garbage: 0 }
+        Self { next: RESERVED, retired: vec![0.0; RESERVED], workers: HashMap::new(), epoch: 1, garbage: 0 }
     }
 
     /// Cells for a new series; `None` when they are used up.
@@ -63,21 +68,22 @@ impl Cellar {
     }
 
     /// A worker has begun.
-    pub(crate) fn attach(&mut self, worker: u64, cells: Cells) {
+    pub(crate) fn attach(&mut self, worker: WorkerId, cells: Cells) {
         cells.store(EPOCH, self.epoch);
-        self.workers.insert(worker, Worker { cells, granted: Vec::new(), broken: false });
+        self.workers
+            .insert(worker, Worker { cells, granted: vec![(GC_RUNS, 1), (GC_COLLECTED, 1)], broken: false });
     }
 
     /// A worker has ended: nobody writes its cells any more. Its numbers are kept, once.
-    pub(crate) fn retire(&mut self, worker: u64) {
-        if let Some(mut worker) = self.workers.remove(&worker) {
+    pub(crate) fn retire(&mut self, worker: &WorkerId) {
+        if let Some(mut worker) = self.workers.remove(worker) {
             self.garbage += u64::from(worker.count(&mut self.retired));
         }
     }
 
     /// Lets a worker count in these cells; `false` for one that is not there.
-    pub(crate) fn grant(&mut self, worker: u64, first: usize, count: usize) -> bool {
-        let Some(worker) = self.workers.get_mut(&worker) else { return false };
+    pub(crate) fn grant(&mut self, worker: &WorkerId, first: usize, count: usize) -> bool {
+        let Some(worker) = self.workers.get_mut(worker) else { return false };
         if !worker.granted.contains(&(first, count)) {
             worker.granted.push((first, count));
         }
@@ -101,6 +107,11 @@ impl Cellar {
         sums
     }
 
+    /// The cells of the workers that are there.
+    pub(crate) fn living(&self) -> Vec<(WorkerId, Cells)> {
+        self.workers.iter().map(|(id, worker)| (id.clone(), worker.cells.clone())).collect()
+    }
+
     /// Workers whose cells held what is no number.
     pub(crate) const fn garbage(&self) -> u64 {
         self.garbage
@@ -112,9 +123,13 @@ mod tests {
     use super::*;
     use rr_shm::segment::{self, WorkerEnd};
 
-    fn worker(cellar: &mut Cellar, id: u64) -> WorkerEnd {
+    fn id(number: u64) -> WorkerId {
+        ("http".into(), number)
+    }
+
+    fn worker(cellar: &mut Cellar, number: u64) -> WorkerEnd {
         let (master, file) = segment::create(4096).expect("creates");
-        cellar.attach(id, master.cells());
+        cellar.attach(id(number), master.cells());
         segment::attach(&file, 4096).expect("attaches")
     }
 
@@ -123,13 +138,17 @@ mod tests {
         let mut cellar = Cellar::new();
         let (one, two) = (worker(&mut cellar, 1), worker(&mut cellar, 2));
         let first = cellar.assign(1).expect("room");
-        assert!(cellar.grant(1, first, 1) && cellar.grant(2, first, 1) && cellar.grant(2, first, 1));
+        assert!(
+            cellar.grant(&id(1), first, 1)
+                && cellar.grant(&id(2), first, 1)
+                && cellar.grant(&id(2), first, 1)
+        );
         one.cells().add(first, 3.0);
         two.cells().add(first, 4.0);
         assert_eq!(cellar.totals()[first], 7.0);
         drop(one);
-        cellar.retire(1);
-        cellar.retire(1);
+        cellar.retire(&id(1));
+        cellar.retire(&id(1));
         assert_eq!(cellar.totals()[first], 7.0);
         two.cells().add(first, 1.0);
         assert_eq!(cellar.totals()[first], 8.0);
@@ -140,8 +159,8 @@ mod tests {
         let mut cellar = Cellar::new();
         let (good, bad) = (worker(&mut cellar, 1), worker(&mut cellar, 2));
         let first = cellar.assign(3).expect("room");
-        cellar.grant(1, first, 1);
-        cellar.grant(2, first, 2);
+        cellar.grant(&id(1), first, 1);
+        cellar.grant(&id(2), first, 2);
         good.cells().add(first, 5.0);
         for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             bad.cells().store(first, number.to_bits());
@@ -149,7 +168,7 @@ mod tests {
             bad.cells().store(first + 2, 9.0_f64.to_bits());
             assert_eq!(cellar.totals()[first..], [5.0, f64::MAX, 0.0]);
         }
-        cellar.retire(2);
+        cellar.retire(&id(2));
         assert_eq!((cellar.totals()[first], cellar.garbage()), (5.0, 1));
     }
 
@@ -161,7 +180,7 @@ mod tests {
         cellar.invalidate();
         assert_ne!(one.cells().load(EPOCH), before);
         assert_eq!(worker(&mut cellar, 2).cells().load(EPOCH), one.cells().load(EPOCH));
-        assert_eq!(cellar.assign(CELLS - 1), Some(1));
-        assert_eq!((cellar.assign(1), cellar.grant(9, 1, 1)), (None, false));
+        assert_eq!(cellar.assign(CELLS - RESERVED), Some(RESERVED));
+        assert_eq!((cellar.assign(1), cellar.grant(&id(9), 1, 1)), (None, false));
     }
 }

@@ -10,7 +10,10 @@ mod cellar;
 mod definition;
 mod error;
 mod family;
+mod http;
+mod own;
 mod registry;
+mod rpc;
 mod summary;
 mod text;
 
@@ -19,5 +22,9 @@ mod tests;
 
 pub use definition::{Definition, Kind};
 pub use error::{Cause, Error, Operation};
-pub use registry::{Change, Collect, Grant, Limits, Registry};
+pub use http::MetricsPlugin;
+pub use own::{PoolSeries, ProcessSeries};
+pub use registry::{Collect, Limits, Registry};
+pub use rpc::{native, service};
+pub use rr_wire::metrics::{Change, Grant};
 pub use text::Page;

@@ -1,12 +1,14 @@
 //! All collectors, and what can be done with them: by name over RPC, by the number of a series from our own workers.
 
-use crate::cellar::Cellar;
+use crate::cellar::{Cellar, WorkerId};
 use crate::definition::{Definition, Kind};
 use crate::error::{Cause, Error, Operation};
 use crate::family::{Family, Value};
+use crate::own::{self, reserved};
 use crate::text::Page;
 use parking_lot::Mutex;
 use rr_shm::cells::Cells;
+use rr_wire::metrics::{Change, Grant};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,46 +20,18 @@ pub struct Limits {
     pub series: usize,
 }
 
-/// Gives out series of its own, such as those of a pool, when somebody asks.
+/// Gives out series of its own when somebody asks. Their names must be among those that `own.rs` reserves.
 pub trait Collect: Send + Sync {
-    /// Names that no collector may take.
-    fn names(&self) -> Vec<String>;
     /// Puts families on the page.
     fn collect(&self, page: &mut Page);
 }
 
-/// What a worker needs to count a series.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grant {
-    /// The number of the series, for changes that go to the master.
-    pub series: u32,
-    /// The first of its cells; `None`: it is counted in the master.
-    pub cell: Option<usize>,
-    /// Upper bounds of a histogram's buckets, without +Inf; its sum is in the cell behind that of +Inf.
-    pub buckets: Vec<f64>,
-}
-
-/// A change of a series in the master.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Counter, gauge.
-    Add,
-    /// Gauge.
-    Sub,
-    /// Gauge.
-    Set,
-    /// Histogram, summary.
-    Observe,
-}
-
-impl Change {
-    const fn operation(self) -> Operation {
-        match self {
-            Self::Add => Operation::Add,
-            Self::Sub => Operation::Sub,
-            Self::Set => Operation::Set,
-            Self::Observe => Operation::Observe,
-        }
+const fn operation(change: Change) -> Operation {
+    match change {
+        Change::Add => Operation::Add,
+        Change::Sub => Operation::Sub,
+        Change::Set => Operation::Set,
+        Change::Observe => Operation::Observe,
     }
 }
 
@@ -97,7 +71,7 @@ impl Registry {
             families: BTreeMap::new(),
             ids: HashMap::new(),
             next_id: 1,
-            lines: OWN.iter().map(|(name, ..)| (*name).to_owned()).collect(),
+            lines: reserved().chain(OWN.iter().map(|(name, ..)| (*name).to_owned())).collect(),
             cellar: Cellar::new(),
             refused: 0,
             lost: 0,
@@ -105,9 +79,8 @@ impl Registry {
         Self { inner: Mutex::new(inner), sources: Mutex::default() }
     }
 
-    /// Has `source` give out its series too. To be called before anything is declared.
+    /// Has `source` give out its series too.
     pub fn offer(&self, source: Arc<dyn Collect>) {
-        self.inner.lock().lines.extend(source.names());
         self.sources.lock().push(source);
     }
 
@@ -134,7 +107,7 @@ impl Registry {
     pub fn change(&self, change: Change, name: &str, value: f64, labels: &[String]) -> Result<(), Error> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
-        inner.change(change, name, value, labels, now).map_err(|cause| cause.during(change.operation()))
+        inner.change(change, name, value, labels, now).map_err(|cause| cause.during(operation(change)))
     }
 
     /// Lets a worker count a series: declares the collector if there is none of its name, and finds or makes the
@@ -142,7 +115,12 @@ impl Registry {
     ///
     /// # Errors
     /// The collector of that name is another, the label values do not fit it, or no room.
-    pub fn grant(&self, worker: u64, definition: Definition, values: &[String]) -> Result<Grant, Cause> {
+    pub fn grant(
+        &self,
+        worker: &WorkerId,
+        definition: Definition,
+        values: &[String],
+    ) -> Result<Grant, Cause> {
         self.inner.lock().grant(worker, definition, values)
     }
 
@@ -157,12 +135,12 @@ impl Registry {
     }
 
     /// A worker has begun; `cells` is its memory.
-    pub fn worker_began(&self, worker: u64, cells: Cells) {
+    pub fn worker_began(&self, worker: WorkerId, cells: Cells) {
         self.inner.lock().cellar.attach(worker, cells);
     }
 
     /// A worker's process has ended.
-    pub fn worker_ended(&self, worker: u64) {
+    pub fn worker_ended(&self, worker: &WorkerId) {
         self.inner.lock().cellar.retire(worker);
     }
 
@@ -308,12 +286,22 @@ impl Inner {
         Some(())
     }
 
-    fn grant(&mut self, worker: u64, definition: Definition, values: &[String]) -> Result<Grant, Cause> {
+    fn grant(
+        &mut self,
+        worker: &WorkerId,
+        definition: Definition,
+        values: &[String],
+    ) -> Result<Grant, Cause> {
         let result = self.try_grant(worker, definition, values);
         self.refuse(result)
     }
 
-    fn try_grant(&mut self, worker: u64, definition: Definition, values: &[String]) -> Result<Grant, Cause> {
+    fn try_grant(
+        &mut self,
+        worker: &WorkerId,
+        definition: Definition,
+        values: &[String],
+    ) -> Result<Grant, Cause> {
         let name = definition.name.clone();
         match self.families.get(&*name) {
             Some(family) => agrees(&definition, family)?,
@@ -331,6 +319,7 @@ impl Inner {
         };
         let (series, cells) = (&family.series[index], family.cells());
         let cell = series.cell.filter(|first| self.cellar.grant(worker, *first, cells));
+        let cell = cell.and_then(|cell| u32::try_from(cell).ok());
         Ok(Grant { series: series.id, cell, buckets: family.definition.buckets.clone() })
     }
 
@@ -349,6 +338,7 @@ impl Inner {
             page.family(name, kind, help);
             page.line(name, "", "", None, value as f64);
         }
+        own::php(page, &self.cellar.living(), &sums);
     }
 }
 

@@ -33,9 +33,13 @@ fn full() -> Registry {
     registry
 }
 
-fn worker(registry: &Registry, id: u64) -> WorkerEnd {
+fn id(number: u64) -> (std::sync::Arc<str>, u64) {
+    ("http".into(), number)
+}
+
+fn worker(registry: &Registry, number: u64) -> WorkerEnd {
     let (master, file) = segment::create(4096).expect("creates");
-    registry.worker_began(id, master.cells());
+    registry.worker_began(id(number), master.cells());
     segment::attach(&file, 4096).expect("attaches")
 }
 
@@ -166,19 +170,19 @@ fn workers_and_rpc_count_together_and_a_dead_worker_keeps_its_counts() {
     let registry = registry();
     let (one, two) = (worker(&registry, 1), worker(&registry, 2));
     let hits = declared(Kind::Counter, &["route"]);
-    let grant = |id| registry.grant(id, hits.clone(), &texts(&["/"])).expect("grants");
+    let grant = |number| registry.grant(&id(number), hits.clone(), &texts(&["/"])).expect("grants");
     let (first, second) = (grant(1), grant(2));
     assert_eq!(first, second, "a series has one place in all workers");
-    let cell = first.cell.expect("room");
+    let cell = first.cell.expect("room") as usize;
     one.cells().add(cell, 2.0);
     two.cells().add(cell, 3.0);
     registry.change(Change::Add, "counter", 10.0, &texts(&["/"])).expect("adds");
-    registry.worker_ended(1);
+    registry.worker_ended(&id(1));
     assert_eq!(lines(&registry, "counter"), ["counter{route=\"/\"} 15"]);
 
     let times = declared(Kind::Histogram, &[]);
-    let grant = registry.grant(2, times, &[]).expect("grants");
-    let cell = grant.cell.expect("room");
+    let grant = registry.grant(&id(2), times, &[]).expect("grants");
+    let cell = grant.cell.expect("room") as usize;
     two.cells().add(cell + grant.buckets.len(), 1.0);
     two.cells().add(cell + grant.buckets.len() + 1, 60.0);
     registry.change(Change::Observe, "histogram", 0.001, &[]).expect("observes");
@@ -195,7 +199,7 @@ fn what_php_takes_a_collector_for_must_be_what_it_is() {
     let registry = registry();
     registry.declare(declared(Kind::Counter, &["route"])).expect("declares");
     let ask = |definition: Definition, values: &[&str]| {
-        registry.grant(9, definition, &texts(values)).map_err(|cause| cause.to_string())
+        registry.grant(&id(9), definition, &texts(values)).map_err(|cause| cause.to_string())
     };
     let unlabelled = ask(declared(Kind::Counter, &[]), &["/"]).expect("the labels are known");
     assert_eq!(unlabelled.cell, None, "worker 9 is unknown: it counts in the master");
@@ -292,25 +296,25 @@ proptest! {
         for step in steps {
             match step {
                 Step::Rpc(series, by) => {
-                    registry.grant(0, declared(Kind::Counter, &["s"]), &[series.to_string()]).expect("grants");
+                    registry.grant(&id(0), declared(Kind::Counter, &["s"]), &[series.to_string()]).expect("grants");
                     registry.change(Change::Add, "counter", f64::from(by), &[series.to_string()]).expect("adds");
                     expected[usize::from(series)] += u64::from(by);
                 }
                 Step::Worker(slot, series, by) => {
                     let slot = &mut workers[usize::from(slot)];
-                    let (id, end) = slot.get_or_insert_with(|| {
+                    let (number, end) = slot.get_or_insert_with(|| {
                         next += 1;
                         (next, worker(&registry, next))
                     });
                     let grant = registry
-                        .grant(*id, declared(Kind::Counter, &["s"]), &[series.to_string()])
+                        .grant(&id(*number), declared(Kind::Counter, &["s"]), &[series.to_string()])
                         .expect("grants");
-                    end.cells().add(grant.cell.expect("room"), f64::from(by));
+                    end.cells().add(grant.cell.expect("room") as usize, f64::from(by));
                     expected[usize::from(series)] += u64::from(by);
                 }
                 Step::Die(slot) => {
-                    if let Some((id, _)) = workers[usize::from(slot)].take() {
-                        registry.worker_ended(id);
+                    if let Some((number, _)) = workers[usize::from(slot)].take() {
+                        registry.worker_ended(&id(number));
                     }
                 }
             }
