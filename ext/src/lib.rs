@@ -30,6 +30,11 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::worker::Worker>()
         .class::<api::server::Server>()
         .class::<api::rpc::Rpc>()
+        .class::<api::metrics::Metrics>()
+        .class::<api::metrics::Counter>()
+        .class::<api::metrics::Gauge>()
+        .class::<api::metrics::Histogram>()
+        .class::<api::metrics::Summary>()
 }
 
 /// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.

@@ -2,6 +2,10 @@
 //! the master in between. No Tokio, no threads, no PHP.
 #![forbid(unsafe_code)]
 
+mod metrics;
+
+pub use metrics::Meter;
+
 use rr_shm::Corrupt;
 use rr_shm::frames::Frame;
 use rr_shm::segment::{self, Lane, NOBODY, WorkerEnd};
@@ -387,6 +391,14 @@ impl Session {
                 Call { body, .. } => return Ok(body.to_vec()),
             }
         }
+    }
+
+    /// Calls a method that answers nothing; waits for room, never for the master to read it.
+    ///
+    /// # Errors
+    /// `TooLarge`, or a broken channel.
+    pub fn tell(&mut self, method: &str, body: &[u8]) -> Result<(), SessionError> {
+        self.send_call(Flags::RAW, ONE_WAY, method, body)
     }
 
     /// Sends a log record; waits for room, never for the master to read it. A text that is too long is cut, and
