@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "ext/src/zend/shim.c",
     "ext/src/zend/web.c",
     "ext/src/zend/form.c",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 10] = [
     "ext/src/zend/variables.c",
     "ext/src/zend/folder.c",
     "ext/src/zend/embedded.c",
+    "ext/src/zend/vitals.c",
 ];
 
 fn main() {

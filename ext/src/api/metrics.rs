@@ -81,6 +81,9 @@ struct Handle {
     bound: Option<Rc<Series>>,
 }
 
+/// Collectors that are remembered; others are declared anew by each call that names them.
+const MAX_KNOWN: usize = 10_000;
+
 thread_local! {
     static FAMILIES: RefCell<HashMap<(&'static str, String), Rc<Family>>> = RefCell::default();
 }
@@ -164,7 +167,13 @@ impl Handle {
             }
             let family = Family { collector, name: name.to_owned(), labels, meters: RefCell::default() };
             let family = Rc::new(family);
-            FAMILIES.with(|families| families.borrow_mut().insert(key, Rc::clone(&family)));
+            // Names made up at each request must not pile up here.
+            FAMILIES.with(|families| {
+                let mut families = families.borrow_mut();
+                if families.len() < MAX_KNOWN {
+                    families.insert(key, Rc::clone(&family));
+                }
+            });
             family
         });
         Ok(Self { family, bound: None })

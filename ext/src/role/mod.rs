@@ -8,6 +8,7 @@ mod master;
 pub(crate) mod printed;
 pub(crate) mod serve;
 pub(crate) mod session;
+pub(crate) mod vitals;
 pub(crate) mod web;
 mod web_plan;
 mod worker;

@@ -2,7 +2,7 @@
 //! calls in here while a request runs, and the worker's session.
 
 use crate::api::response;
-use crate::role::{dev, hooks, leaks, session};
+use crate::role::{dev, hooks, leaks, session, vitals};
 use crate::zend::web::{self, Texts, Variables};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::types::{ZendHashTable, Zval};
@@ -249,6 +249,9 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
         sound = settle(outcome, classic);
     } else {
         failed("the request could not be started");
+    }
+    if sound {
+        vitals::tell();
     }
     let ended = web::end(!sound);
     close();

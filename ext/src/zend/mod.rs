@@ -9,6 +9,7 @@
 
 pub(crate) mod dev;
 pub(crate) mod embedded;
+pub(crate) mod vitals;
 pub(crate) mod web;
 
 use ext_php_rs::types::{ZendStr, Zval};

@@ -5,6 +5,7 @@
 mod metrics;
 
 pub use metrics::Meter;
+pub use rr_shm::cells::Cells;
 
 use rr_shm::Corrupt;
 use rr_shm::frames::Frame;
