@@ -6,6 +6,202 @@
 
 namespace RoadRunner {
     /**
+     * A number that only goes up.
+     */
+    class Counter {
+        public function __construct() {}
+
+        /**
+         * Adds to it, 1 unless given.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException it would go down, or the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float|null $by
+         * @param array|null $labels
+         * @return void
+         */
+        public function inc(?float $by = null, ?array $labels = null): void {}
+
+        /**
+         * The counter for these values of its labels: the fastest to count with.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Counter
+         */
+        public function with(array $labels): \RoadRunner\Counter {}
+    }
+
+    /**
+     * A number that goes up and down.
+     */
+    class Gauge {
+        public function __construct() {}
+
+        /**
+         * Takes from it, 1 unless given.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float|null $by
+         * @param array|null $labels
+         * @return void
+         */
+        public function dec(?float $by = null, ?array $labels = null): void {}
+
+        /**
+         * Adds to it, 1 unless given.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float|null $by
+         * @param array|null $labels
+         * @return void
+         */
+        public function inc(?float $by = null, ?array $labels = null): void {}
+
+        /**
+         * Sets it.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float $value
+         * @param array|null $labels
+         * @return void
+         */
+        public function set(float $value, ?array $labels = null): void {}
+
+        /**
+         * The gauge for these values of its labels.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Gauge
+         */
+        public function with(array $labels): \RoadRunner\Gauge {}
+    }
+
+    /**
+     * Observations, counted in buckets.
+     */
+    class Histogram {
+        public function __construct() {}
+
+        /**
+         * Takes an observation.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException it is not finite, or the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float $value
+         * @param array|null $labels
+         * @return void
+         */
+        public function observe(float $value, ?array $labels = null): void {}
+
+        /**
+         * The histogram for these values of its labels.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Histogram
+         */
+        public function with(array $labels): \RoadRunner\Histogram {}
+    }
+
+    /**
+     * Declares the metrics of the app: `Metrics::counter('hits', ['route'])->inc(1, ['/'])`.
+     *
+     * A collector is made by the first call that names it, or stands in `metrics.collect` of the config; calls that name
+     * it again get the same. Counting works inside a worker only; without a `metrics` section nobody can read it.
+     */
+    class Metrics {
+        public function __construct() {}
+
+        /**
+         * A counter. Names in Prometheus' style end with `_total`.
+         *
+         * @param list<string> $labels names of its labels
+         * @throws MetricsException a label is no text
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param string|null $help
+         * @return \RoadRunner\Counter
+         */
+        public static function counter(string $name, ?array $labels = null, ?string $help = null): \RoadRunner\Counter {}
+
+        /**
+         * A gauge.
+         *
+         * @param list<string> $labels names of its labels
+         * @throws MetricsException a label is no text
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param string|null $help
+         * @return \RoadRunner\Gauge
+         */
+        public static function gauge(string $name, ?array $labels = null, ?string $help = null): \RoadRunner\Gauge {}
+
+        /**
+         * A histogram.
+         *
+         * @param list<string> $labels names of its labels
+         * @param list<int|float> $buckets upper bounds, ascending; unset, those of Prometheus from 5 ms to 10 s
+         * @throws MetricsException a label is no text, or a bucket no number
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param array|null $buckets
+         * @param string|null $help
+         * @return \RoadRunner\Histogram
+         */
+        public static function histogram(string $name, ?array $labels = null, ?array $buckets = null, ?string $help = null): \RoadRunner\Histogram {}
+
+        /**
+         * A summary.
+         *
+         * @param list<string> $labels names of its labels
+         * @param list<float> $quantiles from 0 to 1
+         * @throws MetricsException a label is no text, or a quantile no number
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param array|null $quantiles
+         * @param string|null $help
+         * @return \RoadRunner\Summary
+         */
+        public static function summary(string $name, ?array $labels = null, ?array $quantiles = null, ?string $help = null): \RoadRunner\Summary {}
+
+        /**
+         * Forgets a collector and its numbers. Objects that count for it make it anew.
+         *
+         * @throws MetricsException there is none of that name
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @return void
+         */
+        public static function unregister(string $name): void {}
+    }
+
+    /**
      * An HTTP request.
      *
      * Its values are made when they are asked for. It stays usable after the response, but what had not been read of
@@ -578,6 +774,37 @@ namespace RoadRunner {
     }
 
     /**
+     * Observations of the last ten minutes, as quantiles.
+     */
+    class Summary {
+        public function __construct() {}
+
+        /**
+         * Takes an observation.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException it is not finite, or the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float $value
+         * @param array|null $labels
+         * @return void
+         */
+        public function observe(float $value, ?array $labels = null): void {}
+
+        /**
+         * The summary for these values of its labels.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Summary
+         */
+        public function with(array $labels): \RoadRunner\Summary {}
+    }
+
+    /**
      * The worker's side of the loop mode: `while ($request = $worker->receive()) { $worker->respond(…); }`
      */
     class Worker {
@@ -659,6 +886,11 @@ namespace RoadRunner {
      * A method of the server failed; the message is the method's own.
      */
     class RpcException extends Exception {}
+
+    /**
+     * A metric was refused: its type, labels, number or name do not fit.
+     */
+    class MetricsException extends Exception {}
 
     /**
      * The request has run for `exec_ttl`, or the script for `max_execution_time`: thrown wherever the script is, so that

@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -92,3 +92,23 @@ final class Worker
     respond(mixed $response): void
 final class Rpc
     static call(string $method, mixed $argument = NULL): mixed
+final class Metrics
+    static counter(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Counter
+    static gauge(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Gauge
+    static histogram(string $name, ?array $labels = NULL, ?array $buckets = NULL, ?string $help = NULL): RoadRunner\Histogram
+    static summary(string $name, ?array $labels = NULL, ?array $quantiles = NULL, ?string $help = NULL): RoadRunner\Summary
+    static unregister(string $name): void
+final class Counter
+    inc(?float $by = NULL, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Counter
+final class Gauge
+    dec(?float $by = NULL, ?array $labels = NULL): void
+    inc(?float $by = NULL, ?array $labels = NULL): void
+    set(float $value, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Gauge
+final class Histogram
+    observe(float $value, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Histogram
+final class Summary
+    observe(float $value, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Summary

@@ -11,8 +11,12 @@ use RoadRunner\Server;
 foreach (['reload', 'stop', 'workers'] as $call) {
     attempt("Server::$call()", [Server::class, $call]);
 }
+attempt('Metrics::counter()->inc()', fn () => RoadRunner\Metrics::counter('hits')->with([])->inc());
+attempt('Metrics::unregister()', fn () => RoadRunner\Metrics::unregister('hits'));
 ?>
 --EXPECT--
 Server::reload(): RoadRunner\RoleException: this works inside a worker only, while the server runs
 Server::stop(): RoadRunner\RoleException: this works inside a worker only, while the server runs
 Server::workers(): RoadRunner\RoleException: this works inside a worker only, while the server runs
+Metrics::counter()->inc(): RoadRunner\RoleException: this works inside a worker only, while the server runs
+Metrics::unregister(): RoadRunner\RoleException: this works inside a worker only, while the server runs
