@@ -125,6 +125,252 @@ namespace RoadRunner {
     }
 
     /**
+     * The server's log. What stands in the context is in fields of its own: `Log::info('paid', ['order' => 7])`.
+     *
+     * Inside a worker the line has the number of the request; elsewhere it is written to stderr.
+     */
+    class Log {
+        public function __construct() {}
+
+        /**
+         * Somebody must act at once.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function alert(mixed $message, ?array $context = null): void {}
+
+        /**
+         * A channel of that name.
+         *
+         * @throws Exception the name is empty, or longer than 64 bytes
+         *
+         * @param string $name
+         * @return \RoadRunner\LogChannel
+         */
+        public static function channel(string $name): \RoadRunner\LogChannel {}
+
+        /**
+         * A part does not work.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function critical(mixed $message, ?array $context = null): void {}
+
+        /**
+         * For the developer.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function debug(mixed $message, ?array $context = null): void {}
+
+        /**
+         * The server cannot be used.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function emergency(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something went wrong.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function error(mixed $message, ?array $context = null): void {}
+
+        /**
+         * What happened.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function info(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Of a level by its name.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         * @throws Exception there is no such level
+         *
+         * @param string $level
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function log(string $level, mixed $message, ?array $context = null): void {}
+
+        /**
+         * Worth noting.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function notice(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something to look at.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function warning(mixed $message, ?array $context = null): void {}
+    }
+
+    /**
+     * A channel of the log: a logger's name, which `logs.channels` can give a level, a look and outputs of its own.
+     */
+    class LogChannel {
+        public function __construct() {}
+
+        /**
+         * Somebody must act at once.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function alert(mixed $message, ?array $context = null): void {}
+
+        /**
+         * A part does not work.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function critical(mixed $message, ?array $context = null): void {}
+
+        /**
+         * For the developer.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function debug(mixed $message, ?array $context = null): void {}
+
+        /**
+         * The server cannot be used.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function emergency(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something went wrong.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function error(mixed $message, ?array $context = null): void {}
+
+        /**
+         * What happened.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function info(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Of a level by its name.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         * @throws Exception there is no such level
+         *
+         * @param string $level
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function log(string $level, mixed $message, ?array $context = null): void {}
+
+        /**
+         * Worth noting.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function notice(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something to look at.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function warning(mixed $message, ?array $context = null): void {}
+    }
+
+    /**
      * Declares the metrics of the app: `Metrics::counter('hits', ['route'])->inc(1, ['/'])`.
      *
      * A collector is made by the first call that names it, or stands in `metrics.collect` of the config; calls that name

@@ -30,6 +30,8 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::worker::Worker>()
         .class::<api::server::Server>()
         .class::<api::rpc::Rpc>()
+        .class::<api::log::Log>()
+        .class::<api::log::LogChannel>()
         .class::<api::metrics::Metrics>()
         .class::<api::metrics::Counter>()
         .class::<api::metrics::Gauge>()

@@ -31,6 +31,8 @@ RoadRunner\Counter
 RoadRunner\Exception
 RoadRunner\Gauge
 RoadRunner\Histogram
+RoadRunner\Log
+RoadRunner\LogChannel
 RoadRunner\Metrics
 RoadRunner\MetricsException
 RoadRunner\Request

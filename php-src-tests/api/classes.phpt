@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -112,3 +112,24 @@ final class Histogram
 final class Summary
     observe(float $value, ?array $labels = NULL): void
     with(array $labels): RoadRunner\Summary
+final class Log
+    static alert(mixed $message, ?array $context = NULL): void
+    static channel(string $name): RoadRunner\LogChannel
+    static critical(mixed $message, ?array $context = NULL): void
+    static debug(mixed $message, ?array $context = NULL): void
+    static emergency(mixed $message, ?array $context = NULL): void
+    static error(mixed $message, ?array $context = NULL): void
+    static info(mixed $message, ?array $context = NULL): void
+    static log(string $level, mixed $message, ?array $context = NULL): void
+    static notice(mixed $message, ?array $context = NULL): void
+    static warning(mixed $message, ?array $context = NULL): void
+final class LogChannel
+    alert(mixed $message, ?array $context = NULL): void
+    critical(mixed $message, ?array $context = NULL): void
+    debug(mixed $message, ?array $context = NULL): void
+    emergency(mixed $message, ?array $context = NULL): void
+    error(mixed $message, ?array $context = NULL): void
+    info(mixed $message, ?array $context = NULL): void
+    log(string $level, mixed $message, ?array $context = NULL): void
+    notice(mixed $message, ?array $context = NULL): void
+    warning(mixed $message, ?array $context = NULL): void

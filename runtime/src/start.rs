@@ -1,6 +1,7 @@
 //! The life of a master: bind, boot, fork, serve, drain.
 
 use crate::admin::{Desk, Order};
+use crate::applog::{self, LogSeries};
 use crate::banner::Banner;
 use crate::calls::Methods;
 use crate::generation::Nursery;
@@ -113,6 +114,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let desk = Desk::new(orders.clone(), config.to_json());
     let mut registry = Registry::default();
     desk.register(&mut registry);
+    registry.add(applog::service());
     let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.
     registry.add(match config.metrics {
@@ -242,6 +244,7 @@ impl Server {
         desk.serve(plugin.name(), &pool);
         metrics.offer(Arc::new(ProcessSeries::new(env!("CARGO_PKG_VERSION"), self.php.clone())));
         metrics.offer(Arc::new(PoolSeries::new(&pool)));
+        metrics.offer(Arc::new(LogSeries));
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let started = tokio::select! {
             started = pool.start() => started.map_err(|error| ServeError::Boot(error.to_string())),

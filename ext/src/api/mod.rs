@@ -1,6 +1,7 @@
 //! What PHP code sees, one file per area.
 
 pub(crate) mod exceptions;
+pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod request;
 pub(crate) mod response;

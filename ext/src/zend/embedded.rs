@@ -79,11 +79,14 @@ static RUNTIME: [Need; 2] = [
     Need::new("Symfony\\Component\\HttpKernel\\HttpKernelInterface", "symfony/http-kernel"),
 ];
 
-static FILES: [File; 16] = [
+static LOGGER: [Need; 1] = [Need::new("Psr\\Log\\LoggerInterface", "psr/log")];
+
+static FILES: [File; 17] = [
     file!("bodyresource", "BodyResource.php", &[]),
     file!("httpfactory", "HttpFactory.php", &FACTORIES),
     file!("input", "Input.php", &[]),
     file!("kernelhandler", "KernelHandler.php", &KERNEL),
+    file!("logger", "Logger.php", &LOGGER),
     file!("message", "Message.php", &MESSAGES),
     file!("request", "Request.php", &MESSAGES),
     file!("requestbody", "RequestBody.php", &MESSAGES),

@@ -12,7 +12,7 @@ use rr_shm::frames::Frame;
 use rr_shm::segment::{self, Lane, NOBODY, WorkerEnd};
 use rr_shm::shard::Bell;
 use rr_shm::sleep::{DATA, SPACE};
-use rr_wire::log::Record;
+use rr_wire::log::{Entry, Record};
 use rr_wire::rpc::{Call, ONE_WAY};
 use rr_wire::{Bits, Flags, Header};
 use std::os::fd::{AsFd, OwnedFd};
@@ -416,6 +416,20 @@ impl Session {
         let mut text = record.text[..limit - CUT.len()].to_vec();
         text.extend_from_slice(CUT);
         self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..*record }.encode())
+    }
+
+    /// Sends what the app logs, as [`Session::log`] does. Fields that do not fit are left out, and a field says so.
+    ///
+    /// # Errors
+    /// The channel is broken.
+    pub fn entry(&mut self, entry: &Entry<'_>) -> Result<(), SessionError> {
+        const CUT: &[u8] = br#"{"cut":true}"#;
+        let limit = self.end.max_payload(Lane::Call) - rr_wire::log::ENTRY.len() - 10 - 255;
+        if entry.text.len() + entry.fields.len() <= limit {
+            return self.tell(rr_wire::log::ENTRY, &entry.encode());
+        }
+        let text = entry.text.get(..limit - CUT.len()).unwrap_or(entry.text);
+        self.tell(rr_wire::log::ENTRY, &Entry { text, fields: CUT, ..*entry }.encode())
     }
 
     fn send_call(
