@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "ext/src/zend/shim.c",
     "ext/src/zend/web.c",
     "ext/src/zend/form.c",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 11] = [
     "ext/src/zend/folder.c",
     "ext/src/zend/embedded.c",
     "ext/src/zend/vitals.c",
+    "ext/src/zend/counter.c",
 ];
 
 fn main() {

@@ -108,6 +108,7 @@ fn me_01_collectors_of_the_config_count_from_php_and_over_rpc_together() {
         RoadRunner\Metrics::gauge('depth')->set(7);
         RoadRunner\Metrics::gauge('depth')->dec(2);
         RoadRunner\Metrics::summary('size')->observe(10);
+        RoadRunner\Metrics::histogram('named_seconds', buckets: [1, 2.5, INF], help: 'Named.')->observe(2);
         return 'x';";
     let server = options(body)
         .workers(1)
@@ -130,6 +131,7 @@ fn me_01_collectors_of_the_config_count_from_php_and_over_rpc_together() {
     let seen = scrape(&server);
     assert_eq!(value(&seen, "app_jobs{queue=\"mail\"}"), Some(3.5), "{seen}");
     assert_eq!(value(&seen, "size_count"), Some(1.0));
+    assert_eq!(value(&seen, "named_seconds_bucket{le=\"2.5\"}"), Some(1.0), "{seen}");
     assert!(value(&seen, "size{quantile=\"0.5\"}").is_some_and(|size| (9.8..10.2).contains(&size)), "{seen}");
     drop(rpc);
     server.stop();
@@ -233,6 +235,9 @@ fn me_04_our_own_series_and_promtool_has_nothing_to_say() {
     assert!(value(&seen, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
     assert!(seen.contains("php_memory_bytes{pool=\"http\",worker="), "{seen}");
     assert!(value(&seen, "php_gc_runs_total").is_some());
+    if server.banner()["php"].as_str().is_some_and(|php| php.contains("opcache")) {
+        assert!(value(&seen, "php_opcache_used_bytes").is_some_and(|bytes| bytes > 0.0), "{seen}");
+    }
     server.stop();
 }
 

@@ -3,6 +3,7 @@
 
 use super::exceptions::{Cause, of, of_session};
 use crate::role::session;
+use crate::zend;
 use ext_php_rs::convert::FromZval;
 use ext_php_rs::flags::DataType;
 use ext_php_rs::prelude::*;
@@ -224,6 +225,7 @@ impl Metrics {
     /// @param list<string> $labels names of its labels
     /// @throws MetricsException a label is no text
     pub fn counter(name: &str, labels: Option<&ZendHashTable>, help: Option<&str>) -> PhpResult<Counter> {
+        zend::counter::install();
         Handle::new("counter", name, labels, help, Value::Null).map(Counter)
     }
 
@@ -288,6 +290,14 @@ fn numbers(values: Option<&ZendHashTable>, what: &str) -> PhpResult<Vec<f64>> {
         .map(|value| number(value).filter(|number| number.is_finite()))
         .map(|number| number.ok_or_else(|| refused(format!("{what} are numbers"))))
         .collect()
+}
+
+impl Counter {
+    /// Adds in this worker's cells; `false`: not now, `inc()` knows what to do.
+    pub(crate) fn add(&self, by: f64) -> bool {
+        let meter = self.0.bound.as_ref().and_then(|series| series.meter.try_borrow().ok());
+        meter.as_ref().and_then(|meter| meter.as_ref()).is_some_and(|meter| meter.add(by))
+    }
 }
 
 #[php_impl]

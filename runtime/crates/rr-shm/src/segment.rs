@@ -59,7 +59,6 @@ const WORK: usize = 0;
 const REPLIES: usize = 1;
 const CALLS: usize = 2;
 const ANSWERS: usize = 3;
-/// The part of the cells.
 const CELLS: usize = 5;
 
 fn parts(ring: usize) -> Vec<Part> {

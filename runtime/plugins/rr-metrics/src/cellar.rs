@@ -3,7 +3,7 @@
 
 use rr_shm::cells::{CELLS, Cells, EPOCH};
 use rr_wire::vitals::{GC_COLLECTED, GC_RUNS, RESERVED};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A worker: its pool, and its number there.
@@ -26,8 +26,8 @@ pub(crate) struct Cellar {
 #[derive(Debug)]
 struct Worker {
     cells: Cells,
-    /// First cells and numbers of cells that it was granted.
-    granted: Vec<(usize, usize)>,
+    /// How many cells it was granted, by the first of them.
+    granted: BTreeMap<usize, usize>,
     /// It was found with garbage; once is enough to say so.
     broken: bool,
 }
@@ -70,8 +70,10 @@ impl Cellar {
     /// A worker has begun.
     pub(crate) fn attach(&mut self, worker: WorkerId, cells: Cells) {
         cells.store(EPOCH, self.epoch);
-        self.workers
-            .insert(worker, Worker { cells, granted: vec![(GC_RUNS, 1), (GC_COLLECTED, 1)], broken: false });
+        self.workers.insert(
+            worker,
+            Worker { cells, granted: BTreeMap::from([(GC_RUNS, 1), (GC_COLLECTED, 1)]), broken: false },
+        );
     }
 
     /// A worker has ended: nobody writes its cells any more. Its numbers are kept, once.
@@ -84,9 +86,7 @@ impl Cellar {
     /// Lets a worker count in these cells; `false` for one that is not there.
     pub(crate) fn grant(&mut self, worker: &WorkerId, first: usize, count: usize) -> bool {
         let Some(worker) = self.workers.get_mut(worker) else { return false };
-        if !worker.granted.contains(&(first, count)) {
-            worker.granted.push((first, count));
-        }
+        worker.granted.insert(first, count);
         true
     }
 
