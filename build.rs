@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "ext/src/zend/shim.c",
     "ext/src/zend/web.c",
     "ext/src/zend/form.c",
@@ -11,6 +11,7 @@ const SOURCES: [&str; 12] = [
     "ext/src/zend/functions.c",
     "ext/src/zend/interrupt.c",
     "ext/src/zend/dev.c",
+    "ext/src/zend/values.c",
     "ext/src/zend/variables.c",
     "ext/src/zend/folder.c",
     "ext/src/zend/embedded.c",

@@ -125,6 +125,161 @@ namespace RoadRunner {
     }
 
     /**
+     * A key-value storage.
+     */
+    class KeyValue {
+        public function __construct() {}
+
+        /**
+         * Removes everything, of all workers.
+         *
+         * @return void
+         */
+        public function clear(): void {}
+
+        /**
+         * Sets a key if its value is `$expected`, in one step for all workers; null stands for a key that is not there.
+         * Whether it was set.
+         *
+         * @param string $key
+         * @param mixed $expected
+         * @param mixed $value
+         * @param float|null $ttl
+         * @return bool
+         */
+        public function compareAndSet(string $key, mixed $expected, mixed $value, ?float $ttl = null): bool {}
+
+        /**
+         * Removes a key; whether it was there.
+         *
+         * @param string $key
+         * @return bool
+         */
+        public function delete(string $key): bool {}
+
+        /**
+         * Removes several keys in one call; how many were there.
+         *
+         * @param array<string> $keys
+         *
+         * @param array $keys
+         * @return int
+         */
+        public function deleteMultiple(array $keys): int {}
+
+        /**
+         * Gives a key another end, in seconds from now, null for none; whether it is there.
+         *
+         * @param string $key
+         * @param float|null $ttl
+         * @return bool
+         */
+        public function expire(string $key, ?float $ttl = null): bool {}
+
+        /**
+         * The value of a key, or `$default`. Costs no call to the server.
+         *
+         * @param string $key
+         * @param mixed $default
+         * @return mixed
+         */
+        public function get(string $key, mixed $default = null): mixed {}
+
+        /**
+         * The values of keys, by key; `$default` for those that are not there.
+         *
+         * @param array<string> $keys
+         * @return array<string, mixed>
+         *
+         * @param array $keys
+         * @param mixed $default
+         * @return mixed
+         */
+        public function getMultiple(array $keys, mixed $default = null): mixed {}
+
+        /**
+         * The value of a key, computed by `$compute` if it is not there. One worker computes at a time, for `$timeout`
+         * seconds at most, while others wait for it. A value that is older than `$ttl` seconds is kept for `$stale` seconds
+         * more: one worker computes it anew while the others take the old one.
+         *
+         * @throws KeyValueException the key is empty, or there is no room
+         *
+         * @param string $key
+         * @param mixed $compute
+         * @param float|null $ttl
+         * @param float|null $stale
+         * @param float $timeout
+         * @return mixed
+         */
+        public function getOrCompute(string $key, mixed $compute, ?float $ttl = null, ?float $stale = null, float $timeout = 30.0): mixed {}
+
+        /**
+         * Whether a key is there.
+         *
+         * @param string $key
+         * @return bool
+         */
+        public function has(string $key): bool {}
+
+        /**
+         * Adds to an int, in one step for all workers, and gives the sum. A key that is not there is 0, and lives for `$ttl`
+         * seconds.
+         *
+         * @throws KeyValueException the value is no int, or the sum is too large for one
+         *
+         * @param string $key
+         * @param int $by
+         * @param float|null $ttl
+         * @return int
+         */
+        public function increment(string $key, int $by = 1, ?float $ttl = null): int {}
+
+        /**
+         * A storage of the `kv` section by its name. `serializer`: `auto` (igbinary where it is loaded, else PHP's), `php`,
+         * which clients of RoadRunner's RPC can read, or `raw` for strings as they are.
+         *
+         * @throws KeyValueException there is no such storage
+         *
+         * @param string $name
+         * @param string $serializer
+         * @return \RoadRunner\KeyValue
+         */
+        public static function open(string $name, string $serializer = 'auto'): \RoadRunner\KeyValue {}
+
+        /**
+         * Sets a key; `$ttl` in seconds, null for ever. With nothing left of it the key is removed.
+         *
+         * @throws KeyValueException the key is empty, or there is no room
+         *
+         * @param string $key
+         * @param mixed $value
+         * @param float|null $ttl
+         * @return void
+         */
+        public function set(string $key, mixed $value, ?float $ttl = null): void {}
+
+        /**
+         * Sets several keys in one call.
+         *
+         * @param array<string, mixed> $values
+         * @throws KeyValueException a key is empty, or there is no room; some may be set then
+         *
+         * @param array $values
+         * @param float|null $ttl
+         * @return void
+         */
+        public function setMultiple(array $values, ?float $ttl = null): void {}
+
+        /**
+         * Seconds that a key has left: `INF` if it has no end, null if it is not there.
+         *
+         * @param string $key
+         * @return float|null
+         */
+        public function ttl(string $key): ?float {}
+    }
+
+    /**
      * The server's log. What stands in the context is in fields of its own: `Log::info('paid', ['order' => 7])`.
      *
      * Inside a worker the line has the number of the request; elsewhere it is written to stderr.
@@ -1134,6 +1289,11 @@ namespace RoadRunner {
     class RpcException extends Exception {}
 
     /**
+     * A key-value storage could not do what it was asked.
+     */
+    class KeyValueException extends Exception {}
+
+    /**
      * A metric was refused: its type, labels, number or name do not fit.
      */
     class MetricsException extends Exception {}
@@ -1177,6 +1337,46 @@ namespace {
      * `fastcgi_finish_request()` is the same in the web modes.
      */
     function rr_finish_request(): bool {}
+
+    /**
+     * With `http.app.frankenphp`: the name of `rr_handle_request()` in FrankenPHP's worker API.
+     */
+    function frankenphp_handle_request(callable $callback): bool {}
+
+    /**
+     * With `http.app.frankenphp`: the name of `rr_finish_request()`. False: the response was over before.
+     */
+    function frankenphp_finish_request(): bool {}
+
+    /**
+     * With `http.app.frankenphp`: sends the response's headers. A status from 102 to 199 is an interim response with the
+     * headers so far, which stay for the final one. Returns 1 for an interim response that was sent, 0 for a final one,
+     * and 3 if nothing was sent.
+     */
+    function headers_send(int $status = 200): int {}
+
+    /**
+     * With `http.app.frankenphp`: the name of `getallheaders()`.
+     *
+     * @return array<string, string>
+     */
+    function frankenphp_request_headers(): array {}
+
+    /**
+     * With `http.app.frankenphp`: the response's headers; of those that come twice the last. `apache_response_headers()`
+     * is the same.
+     *
+     * @return array<string, string>
+     */
+    function frankenphp_response_headers(): array|bool {}
+
+    /**
+     * With `http.app.frankenphp`: writes to the server's log. Levels are those of `FRANKENPHP_LOG_LEVEL_*` (debug -4, info
+     * 0, warn 4, error 8), and the context is in the line as JSON.
+     *
+     * @param array<string, mixed> $context
+     */
+    function frankenphp_log(string $message, int $level = 0, array $context = []): void {}
 
     /**
      * In development mode: writes values with file and line to the log, under the request they belong to, and never

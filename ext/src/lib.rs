@@ -30,6 +30,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::worker::Worker>()
         .class::<api::server::Server>()
         .class::<api::rpc::Rpc>()
+        .class::<api::key_value::KeyValue>()
         .class::<api::log::Log>()
         .class::<api::log::LogChannel>()
         .class::<api::metrics::Metrics>()
@@ -85,6 +86,46 @@ namespace {
      * `fastcgi_finish_request()` is the same in the web modes.
      */
     function rr_finish_request(): bool {}
+
+    /**
+     * With `http.app.frankenphp`: the name of `rr_handle_request()` in FrankenPHP's worker API.
+     */
+    function frankenphp_handle_request(callable $callback): bool {}
+
+    /**
+     * With `http.app.frankenphp`: the name of `rr_finish_request()`. False: the response was over before.
+     */
+    function frankenphp_finish_request(): bool {}
+
+    /**
+     * With `http.app.frankenphp`: sends the response's headers. A status from 102 to 199 is an interim response with the
+     * headers so far, which stay for the final one. Returns 1 for an interim response that was sent, 0 for a final one,
+     * and 3 if nothing was sent.
+     */
+    function headers_send(int $status = 200): int {}
+
+    /**
+     * With `http.app.frankenphp`: the name of `getallheaders()`.
+     *
+     * @return array<string, string>
+     */
+    function frankenphp_request_headers(): array {}
+
+    /**
+     * With `http.app.frankenphp`: the response's headers; of those that come twice the last. `apache_response_headers()`
+     * is the same.
+     *
+     * @return array<string, string>
+     */
+    function frankenphp_response_headers(): array|bool {}
+
+    /**
+     * With `http.app.frankenphp`: writes to the server's log. Levels are those of `FRANKENPHP_LOG_LEVEL_*` (debug -4, info
+     * 0, warn 4, error 8), and the context is in the line as JSON.
+     *
+     * @param array<string, mixed> $context
+     */
+    function frankenphp_log(string $message, int $level = 0, array $context = []): void {}
 
     /**
      * In development mode: writes values with file and line to the log, under the request they belong to, and never

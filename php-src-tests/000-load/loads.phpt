@@ -31,6 +31,8 @@ RoadRunner\Counter
 RoadRunner\Exception
 RoadRunner\Gauge
 RoadRunner\Histogram
+RoadRunner\KeyValue
+RoadRunner\KeyValueException
 RoadRunner\Log
 RoadRunner\LogChannel
 RoadRunner\Metrics

@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -92,6 +92,21 @@ final class Worker
     respond(mixed $response): void
 final class Rpc
     static call(string $method, mixed $argument = NULL): mixed
+final class KeyValue
+    clear(): void
+    compareAndSet(string $key, mixed $expected, mixed $value, ?float $ttl = NULL): bool
+    delete(string $key): bool
+    deleteMultiple(array $keys): int
+    expire(string $key, ?float $ttl = NULL): bool
+    get(string $key, mixed $default = NULL): mixed
+    getMultiple(array $keys, mixed $default = NULL): mixed
+    getOrCompute(string $key, mixed $compute, ?float $ttl = NULL, ?float $stale = NULL, float $timeout = 30.0): mixed
+    has(string $key): bool
+    increment(string $key, int $by = 1, ?float $ttl = NULL): int
+    set(string $key, mixed $value, ?float $ttl = NULL): void
+    setMultiple(array $values, ?float $ttl = NULL): void
+    static open(string $name, string $serializer = 'auto'): RoadRunner\KeyValue
+    ttl(string $key): ?float
 final class Metrics
     static counter(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Counter
     static gauge(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Gauge

@@ -44,11 +44,13 @@ fn log(caller: &Caller, body: &[u8], dev: Option<&Dev>) {
     // In development mode: what the request is.
     let on = dev.and_then(|dev| dev.named(request));
     let on = on.as_deref();
+    let context = String::from_utf8_lossy(record.context);
+    let context = (!context.is_empty()).then_some(&*context);
     match record.level {
-        Level::Error => tracing::error!(target: "php", pool, pid, worker, request, on, "{text}"),
-        Level::Warn => tracing::warn!(target: "php", pool, pid, worker, request, on, "{text}"),
-        Level::Info => tracing::info!(target: "php", pool, pid, worker, request, on, "{text}"),
-        Level::Debug => tracing::debug!(target: "php", pool, pid, worker, request, on, "{text}"),
+        Level::Error => tracing::error!(target: "php", pool, pid, worker, request, on, context, "{text}"),
+        Level::Warn => tracing::warn!(target: "php", pool, pid, worker, request, on, context, "{text}"),
+        Level::Info => tracing::info!(target: "php", pool, pid, worker, request, on, context, "{text}"),
+        Level::Debug => tracing::debug!(target: "php", pool, pid, worker, request, on, context, "{text}"),
     }
 }
 

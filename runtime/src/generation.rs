@@ -114,7 +114,8 @@ impl Generation {
     fn exec(&self, start: Start, descriptors: &Descriptors) -> io::Result<(u32, OwnedFd)> {
         let command = &self.nursery.command;
         let assignment = Assignment::new(self.zygote.generation(), command.user.clone(), Some(start))
-            .web(command.web, command.frankenphp);
+            .web(command.web, command.frankenphp)
+            .tables(command.tables());
         let pid = command.spawn(&assignment, &descriptors.output, &descriptors.borrow())?;
         Ok((pid, rr_os::process::pidfd(pid)?))
     }

@@ -3,6 +3,7 @@
 use crate::settings;
 use rr_config::{CollectorType, Config};
 use rr_http::{ErrorPages, HttpPlugin};
+use rr_kv::{Memory, Storages};
 use rr_metrics::{Definition, Kind, MetricsPlugin};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
@@ -89,4 +90,27 @@ pub(crate) fn metrics(config: &Config) -> Result<Arc<rr_metrics::Registry>, Stri
         registry.declare(definition).map_err(|error| format!("{key}: {}", error.cause))?;
     }
     Ok(Arc::new(registry))
+}
+
+/// The key-value storages.
+///
+/// # Errors
+/// Out of memory or descriptors.
+pub(crate) fn storages(config: &Config) -> std::io::Result<Storages> {
+    let seed = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+    let storage = |storage: &rr_config::Storage| {
+        let rr_config::Driver::Memory(memory) = &storage.driver;
+        let settings = rr_kv::Settings {
+            limit: memory.max_memory,
+            eviction: match memory.eviction {
+                rr_config::Eviction::Lru => rr_kv::Eviction::Lru,
+                rr_config::Eviction::Fifo => rr_kv::Eviction::Fifo,
+                rr_config::Eviction::None => rr_kv::Eviction::None,
+            },
+        };
+        // Random, so that nobody outside can choose keys that share a bucket.
+        let memory = Memory::create(settings, [seed(), seed(), seed(), seed()])?;
+        Ok((storage.name.clone(), Arc::new(memory)))
+    };
+    Ok(Storages::new(config.kv.iter().map(storage).collect::<std::io::Result<Vec<_>>>()?))
 }

@@ -114,6 +114,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let desk = Desk::new(orders.clone(), config.to_json());
     let mut registry = Registry::default();
     desk.register(&mut registry);
+    let storages = plugins::storages(config).map_err(system("shared memory for a kv storage"))?;
+    registry.add(storages.service());
     registry.add(applog::service());
     let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.
@@ -141,12 +143,16 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         user,
         web: launch.web,
         frankenphp,
+        storages: storages.clone(),
     };
     let dev = dev::of(&launch.loaded.config, &here, &launch.script, &launch.php);
     let server = Server { config: launch.loaded.config, php: launch.php, shard, reactor, command, here, dev };
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
         .spawn(move || {
+            for (_, storage) in storages.iter() {
+                runtime.spawn(Arc::clone(storage).run());
+            }
             let office = Office { orders, inbox, desk, registry, metrics, background };
             let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.

@@ -4,6 +4,7 @@ use crate::obituaries::Obituaries;
 use crate::output::{self, Tail};
 use crate::reactor;
 use parking_lot::Mutex;
+use rr_kv::Storages;
 use rr_os::process::Exit;
 use rr_os::spawn::Program;
 use rr_process::{Assignment, Message, Role, Start, User, message};
@@ -37,9 +38,16 @@ pub(crate) struct Command {
     pub(crate) web: bool,
     /// With the functions of FrankenPHP's worker API.
     pub(crate) frankenphp: bool,
+    /// Tables that all its processes read.
+    pub(crate) storages: Storages,
 }
 
 impl Command {
+    /// Names of the tables.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        self.storages.iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// Starts the program with `assignment` and `descriptors` behind the standard ones; stdout and stderr go to
     /// `output`.
     pub(crate) fn spawn(
@@ -51,6 +59,9 @@ impl Command {
         let null = std::fs::File::open("/dev/null")?;
         let mut all = vec![null.as_fd(), output.as_fd(), output.as_fd()];
         all.extend_from_slice(descriptors);
+        for (_, storage) in self.storages.iter() {
+            all.extend([storage.files().table.as_fd(), storage.files().touched.as_fd()]);
+        }
         let variable = format!("{}={}", rr_process::assignment::VARIABLE, assignment.encode());
         let mut env = self.env.clone();
         env.push(CString::new(variable).map_err(io::Error::other)?);
@@ -146,8 +157,9 @@ fn start(command: &Command, generation: u32) -> io::Result<(Zygote, OwnedFd)> {
     let (control, theirs) = rr_os::message::pair()?;
     let (lifeline, held) = rr_os::lifeline::pair()?;
     let (reader, writer) = std::io::pipe()?;
-    let assignment =
-        Assignment::new(generation, command.user.clone(), None).web(command.web, command.frankenphp);
+    let assignment = Assignment::new(generation, command.user.clone(), None)
+        .web(command.web, command.frankenphp)
+        .tables(command.tables());
     let writer = OwnedFd::from(writer);
     let pid = command.spawn(&assignment, &writer, &[theirs.as_fd(), held.as_fd()])?;
     let pidfd = rr_os::process::pidfd(pid)?;

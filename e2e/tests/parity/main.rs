@@ -2,6 +2,7 @@
 //! the difference is in a table with its reason.
 
 mod known;
+mod random;
 mod requests;
 mod uploads;
 
@@ -121,6 +122,12 @@ fn limits_of_php_hold_as_in_php_fpm() {
         "display_errors=1",
     ];
     compare_all(&requests::limits(), &settings, &Rules::default(), known::LIMITS);
+}
+
+#[test]
+fn random_forms_queries_and_cookies_are_read_as_in_php_fpm() {
+    let settings = ["max_input_vars=12", "max_input_nesting_level=4", "display_errors=1"];
+    compare_all(&random::cases(400), &settings, &Rules::default(), &[]);
 }
 
 #[test]

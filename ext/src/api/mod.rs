@@ -1,6 +1,7 @@
 //! What PHP code sees, one file per area.
 
 pub(crate) mod exceptions;
+pub(crate) mod key_value;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod request;
@@ -8,6 +9,7 @@ pub(crate) mod response;
 pub(crate) mod rpc;
 pub(crate) mod server;
 mod server_params;
+pub(crate) mod values;
 pub(crate) mod worker;
 
 use ext_php_rs::boxed::ZBox;

@@ -372,9 +372,9 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// A head without a body: 103.
-    pub(crate) fn interim(headers: &'a ZendHashTable, body: &'a Zval) -> Self {
-        Self { status: 103, headers: Some(headers), ..Self::empty(body) }
+    /// A head without a body (1xx).
+    pub(crate) fn interim(status: u16, headers: &'a ZendHashTable, body: &'a Zval) -> Self {
+        Self { status, headers: Some(headers), ..Self::empty(body) }
     }
 
     pub(crate) fn is_file(&self) -> bool {
@@ -392,7 +392,7 @@ impl<'a> Parts<'a> {
     pub(crate) fn encode(&self, into: &mut Vec<u8>, length: Option<usize>) -> Result<(), String> {
         let mut flat: Vec<(&[u8], std::borrow::Cow<'_, [u8]>)> = Vec::with_capacity(8);
         // The server knows the type and length of a file.
-        let mut typed = matches!(self.status, 103 | 204 | 304) || self.file.is_some();
+        let mut typed = matches!(self.status, 100..=199 | 204 | 304) || self.file.is_some();
         let mut sized = length.is_none() || self.has_trailers();
         let keys: Vec<(String, &Zval)> = self
             .headers

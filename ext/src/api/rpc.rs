@@ -3,10 +3,10 @@
 use super::Text;
 use super::exceptions::{Cause, of, of_session};
 use crate::role::session;
+use crate::zend::values::{each_entry, insert};
 use ext_php_rs::convert::IntoZval;
-use ext_php_rs::ffi::zend_ulong;
 use ext_php_rs::prelude::*;
-use ext_php_rs::types::{ArrayKey, ZendHashTable, Zval};
+use ext_php_rs::types::{ZendHashTable, Zval};
 use rr_wire::Flags;
 use serde_json::{Map, Number, Value};
 
@@ -81,8 +81,14 @@ fn to_json(value: &Zval, depth: usize) -> PhpResult<Value> {
             array.values().map(|value| to_json(value, depth + 1)).collect::<PhpResult<_>>()?,
         ));
     }
-    let pairs = array.iter().map(|(key, value)| Ok((key.to_string(), to_json(value, depth + 1)?)));
-    Ok(Value::Object(pairs.collect::<PhpResult<Map<_, _>>>()?))
+    let mut entries = Vec::with_capacity(array.len());
+    each_entry(array, |key, value| entries.push((key.to_vec(), value.shallow_clone())));
+    let mut pairs = Map::new();
+    for (key, value) in &entries {
+        let Ok(key) = std::str::from_utf8(key) else { return Err(failed("a key that is not UTF-8")) };
+        pairs.insert(key.to_owned(), to_json(value, depth + 1)?);
+    }
+    Ok(Value::Object(pairs))
 }
 
 fn from_json(value: &Value) -> PhpResult<Zval> {
@@ -105,12 +111,7 @@ fn from_json(value: &Value) -> PhpResult<Zval> {
         Value::Object(pairs) => {
             let mut array = ZendHashTable::new();
             for (key, value) in pairs {
-                let value = from_json(value)?;
-                match key.parse::<zend_ulong>().ok().filter(|number| number.to_string() == *key) {
-                    Some(number) => array.insert(ArrayKey::Long(i64::try_from(number).unwrap_or(0)), value),
-                    None => array.insert(key.as_str(), value),
-                }
-                .map_err(failed)?;
+                insert(&mut array, key.as_bytes(), from_json(value)?);
             }
             zval.set_hashtable(array);
         }

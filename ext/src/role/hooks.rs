@@ -21,6 +21,11 @@ pub(crate) fn greeted() {
     GREETED.with(|greeted| greeted.set(true));
 }
 
+/// Nobody needs to be told that what is printed outside of a request goes to the log.
+pub(crate) fn explained() {
+    EXPLAINED.with(|explained| explained.set(true));
+}
+
 /// `echo` and its like; `false`: nobody reads it.
 pub(crate) fn output(bytes: &[u8]) -> bool {
     if let Some(read) = printed::output(bytes) {
@@ -112,14 +117,23 @@ pub(crate) fn entry(level: Level, channel: &str, text: &[u8], fields: &[u8]) {
 }
 
 pub(crate) fn write(level: Level, text: &[u8]) {
+    write_with(level, text, b"");
+}
+
+/// A message and what belongs to it, as JSON.
+pub(crate) fn write_with(level: Level, text: &[u8], context: &[u8]) {
     let sent = GREETED.with(Cell::get)
         && session::try_with(|session| {
-            let record = Record { level, unit: session.unit(), text };
+            let record = Record { level, unit: session.unit(), text, context };
             session.log(&record).is_ok()
         })
         .unwrap_or(false);
     if !sent {
         let mut line = text.to_vec();
+        if !context.is_empty() {
+            line.push(b' ');
+            line.extend_from_slice(context);
+        }
         line.push(b'\n');
         let _ = std::io::stderr().write_all(&line);
     }

@@ -8,6 +8,7 @@ mod master;
 pub(crate) mod printed;
 pub(crate) mod serve;
 pub(crate) mod session;
+pub(crate) mod tables;
 pub(crate) mod vitals;
 pub(crate) mod web;
 mod web_plan;
@@ -88,14 +89,19 @@ fn assume(value: &str) -> Result<(), String> {
     }
     let seat = match assignment.worker {
         Some(start) => {
-            let descriptors = zend::inherited(WORKER_FD, Descriptors::COUNT).map_err(text)?;
+            let mut descriptors =
+                zend::inherited(WORKER_FD, Descriptors::COUNT + 2 * assignment.tables.len()).map_err(text)?;
+            let tables = descriptors.split_off(Descriptors::COUNT);
+            tables::map(assignment.tables, tables).map_err(text)?;
             let descriptors = Descriptors::from_received(descriptors).map_err(text)?;
             rr_os::lifeline::hold(&descriptors.lifeline).map_err(text)?;
             Seat::Exec(Box::new(NewWorker { start, descriptors }))
         }
         None => {
             rr_os::process::set_name(c"rr-zygote");
-            let mut descriptors = zend::inherited(zygote_fd::CONTROL, 2).map_err(text)?;
+            let mut descriptors =
+                zend::inherited(zygote_fd::CONTROL, 2 + 2 * assignment.tables.len()).map_err(text)?;
+            tables::map(assignment.tables, descriptors.split_off(2)).map_err(text)?;
             let lifeline = descriptors.pop().ok_or("no lifeline")?;
             let control = descriptors.pop().ok_or("no control socket")?;
             rr_os::lifeline::hold(&lifeline).map_err(text)?;

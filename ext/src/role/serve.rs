@@ -489,7 +489,7 @@ pub(crate) fn early_hints(headers: &ZendHashTable) -> PhpResult<()> {
     }
     let mut head = Vec::new();
     let none = Zval::null();
-    Parts::interim(headers, &none)
+    Parts::interim(103, headers, &none)
         .encode(&mut head, None)
         .map_err(|text| exceptions::of(Cause::Other, text))?;
     reply(&head, b"", true).map_err(thrown)

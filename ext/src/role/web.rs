@@ -2,7 +2,7 @@
 //! calls in here while a request runs, and the worker's session.
 
 use crate::api::response;
-use crate::role::{dev, hooks, leaks, session, vitals};
+use crate::role::{dev, hooks, leaks, session, vitals, worker};
 use crate::zend::web::{self, Texts, Variables};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::types::{ZendHashTable, Zval};
@@ -83,6 +83,7 @@ thread_local! {
     static STATE: RefCell<State> = RefCell::default();
     static STOPPED: Cell<bool> = const { Cell::new(false) };
     static SERVED: Cell<u64> = const { Cell::new(0) };
+    static GREETED: Cell<bool> = const { Cell::new(false) };
     static PLACE: RefCell<Option<Rc<Place>>> = const { RefCell::new(None) };
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
     PLACE.with(|slot| slot.replace(Some(Rc::new(place))));
     loop {
         let Some(mut held) = next() else { return 0 };
-        let sound = run(&mut held, served, classic, app);
+        let sound = run(&mut held, served, classic, Some(app));
         hooks::flush_output();
         if !sound {
             return 255;
@@ -106,35 +107,40 @@ pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
 
 /// One turn of `rr_handle_request()`: `None` when the worker should end.
 pub(crate) fn handle(callable: &Callable) -> Option<bool> {
+    // What the script has printed is not the request's.
+    hooks::flush_output();
+    // Now that the script has booted the worker is ready.
+    if !GREETED.with(|greeted| greeted.replace(true)) && worker::hello().is_err() {
+        return None;
+    }
     let mut held = next()?;
-    let sound = run(&mut held, &Served::Callable(callable), false, &Zval::null());
+    let sound = run(&mut held, &Served::Callable(callable), false, None);
     hooks::flush_output();
     Some(sound)
 }
 
-/// Runs a script that calls `rr_handle_request()`, again when it ends and has served something. Returns the exit
-/// code.
+/// Runs a script that calls `rr_handle_request()`. Returns the exit code: a script that ends takes its worker along,
+/// because PHP cannot declare its functions a second time.
 pub(crate) fn run_script(path: &Path, place: Place) -> i32 {
     PLACE.with(|slot| slot.replace(Some(Rc::new(place))));
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return 255 };
-    loop {
-        let before = SERVED.with(Cell::get);
-        let outcome = web::include(&path);
-        hooks::flush_output();
-        if STOPPED.with(Cell::get) {
-            return 0;
-        }
-        if outcome == Outcome::Threw {
-            zend::report_exception();
-        }
-        if matches!(outcome, Outcome::Threw | Outcome::Bailed) {
-            return 255;
-        }
-        if SERVED.with(Cell::get) == before {
-            hooks::write(Level::Error, b"the script ended before it handled a request");
-            return 255;
-        }
+    hooks::explained();
+    web::script_begins();
+    let outcome = web::include(&path);
+    if outcome == Outcome::Threw {
+        zend::report_exception();
     }
+    let code = web::script_ends();
+    hooks::flush_output();
+    if matches!(outcome, Outcome::Threw | Outcome::Bailed) {
+        return 255;
+    }
+    let stopped = STOPPED.with(Cell::get);
+    if !stopped && SERVED.with(Cell::get) == 0 {
+        hooks::write(Level::Error, b"the script ended before it handled a request");
+        return 255;
+    }
+    if stopped { 0 } else { code }
 }
 
 fn next() -> Option<Held> {
@@ -212,7 +218,7 @@ fn accept(unit: Unit) -> Option<Held> {
     Some(held)
 }
 
-fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool {
+fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) -> bool {
     let content_length = with(|state| state.content_length).flatten();
     let protocol = with(|state| match state.view().version() {
         10 => 1000,
@@ -235,10 +241,9 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: &Zval) -> bool 
     if sound {
         let outcome = match served {
             Served::Callable(callable) => {
-                let mut arguments = [app.shallow_clone()];
+                let mut arguments: Vec<Zval> = app.map(Zval::shallow_clone).into_iter().collect();
                 let (outcome, value) = callable.call(&mut arguments);
-                let [argument] = arguments;
-                match zend::free(value) && zend::free(argument) {
+                match zend::free(value) && arguments.into_iter().all(zend::free) {
                     true => outcome,
                     false => Outcome::Bailed,
                 }
@@ -447,42 +452,42 @@ pub(crate) fn flush() -> bool {
     .unwrap_or(true)
 }
 
-/// The response is complete.
-pub(crate) fn finish(end: End) {
-    let broken = with(|state| {
-        if !state.open || std::mem::replace(&mut state.finished, true) {
-            return None;
+/// The response is complete. `false`: it was before.
+pub(crate) fn finish(end: End) -> bool {
+    let ends = with(|state| state.open && !std::mem::replace(&mut state.finished, true)).unwrap_or(false);
+    if !ends {
+        return false;
+    }
+    let broken = with(|state| match state.failed.take() {
+        Some(text) if state.head_sent => Some(text),
+        Some(_) if state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) => {
+            state.body.clear();
+            state.report.take().map(|(report, _)| report)
         }
-        match state.failed.take() {
-            Some(text) if state.head_sent => Some(text),
-            Some(_) if state.report.as_ref().is_some_and(|(_, alone)| *alone || state.body.is_empty()) => {
-                state.body.clear();
-                state.report.take().map(|(report, _)| report)
+        text => {
+            let status = *state.status.get_or_insert(500);
+            if text.is_some() && state.body.is_empty() && status >= 500 {
+                state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
+                state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
+                state.headers.push((FAILED.as_bytes().to_vec(), Vec::new()));
+                let text = if status == 504 { "Gateway Timeout\n" } else { "Internal Server Error\n" };
+                state.body.extend_from_slice(text.as_bytes());
             }
-            text => {
-                let status = *state.status.get_or_insert(500);
-                if text.is_some() && state.body.is_empty() && status >= 500 {
-                    state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
-                    state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
-                    state.headers.push((FAILED.as_bytes().to_vec(), Vec::new()));
-                    let text = if status == 504 { "Gateway Timeout\n" } else { "Internal Server Error\n" };
-                    state.body.extend_from_slice(text.as_bytes());
-                }
-                state.send(end);
-                None
-            }
+            state.send(end);
+            None
         }
     });
     if let Some(text) = broken.flatten() {
         // What was sent must not look like a whole response (HTTP-17).
         let _ = session::try_with(|session| session.fail(&text));
     }
+    true
 }
 
-/// Sends a 103 before the response.
-pub(crate) fn early_hints(headers: &ZendHashTable) -> bool {
+/// Sends an interim response (1xx) before the response.
+pub(crate) fn interim(status: u16, headers: &ZendHashTable) -> bool {
     let (mut head, none) = (Vec::new(), Zval::null());
-    if let Err(text) = response::Parts::interim(headers, &none).encode(&mut head, None) {
+    if let Err(text) = response::Parts::interim(status, headers, &none).encode(&mut head, None) {
         hooks::write(Level::Warn, format!("early hints: {text}").as_bytes());
         return false;
     }
@@ -563,6 +568,14 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
         20 => b"HTTP/2.0",
         _ => b"HTTP/1.1",
     };
+    if place.frankenphp {
+        // The environment too, but nothing that would pass for a header.
+        for (name, value) in std::env::vars_os() {
+            if !name.as_bytes().starts_with(b"HTTP_") {
+                server.other(name.as_bytes(), value.as_bytes());
+            }
+        }
+    }
     if let Some(user) = std::env::var_os("USER") {
         server.set(b"USER", user.as_bytes());
     }
@@ -616,6 +629,31 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
     }
     let itself = [script, path_info].concat();
     server.set(b"PHP_SELF", if script.is_empty() { path } else { &itself });
+}
+
+/// `$_SERVER` of a worker script before its first request: that of a request of nobody's for the script.
+pub(crate) fn script_variables(server: &mut Variables) {
+    let Some(place) = PLACE.with(|place| place.borrow().clone()) else { return };
+    let (root, script) = (place.root.as_os_str().as_bytes(), place.script.as_bytes());
+    for (name, value) in [
+        ("REQUEST_METHOD", &b"GET"[..]),
+        ("REQUEST_URI", script),
+        ("QUERY_STRING", b""),
+        ("SERVER_PROTOCOL", b"HTTP/1.1"),
+        ("GATEWAY_INTERFACE", b"CGI/1.1"),
+        ("REMOTE_ADDR", b""),
+        ("REMOTE_PORT", b""),
+        ("SERVER_NAME", b""),
+        ("SERVER_PORT", b""),
+        ("REQUEST_SCHEME", b"http"),
+        ("SCRIPT_NAME", script),
+        ("SCRIPT_FILENAME", &[root, script].concat()),
+        ("PHP_SELF", script),
+        ("DOCUMENT_ROOT", root),
+        ("DOCUMENT_URI", script),
+    ] {
+        server.set(name.as_bytes(), value);
+    }
 }
 
 /// The headers of the running request, names as PHP's own servers give them.

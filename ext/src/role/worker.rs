@@ -38,7 +38,8 @@ fn serve_classic(place: Place, new: NewWorker) -> i32 {
     }
 }
 
-fn hello() -> Result<(), i32> {
+/// Tells the master that the worker is ready.
+pub(crate) fn hello() -> Result<(), i32> {
     hooks::greeted();
     match session::try_with(|session| session.hello(rr_os::process::id())) {
         Some(Ok(())) => Ok(()),
@@ -87,7 +88,10 @@ fn serve(server: &Server, place: Option<&Place>, booted: &Booted, new: NewWorker
     if place.is_some() {
         zend::web::settle_in(true, matches!(server.app, App::None));
     }
-    if let Err(code) = hello() {
+    // A worker script is ready when it asks for its first request.
+    if !matches!(server.app, App::Script(_))
+        && let Err(code) = hello()
+    {
         return code;
     }
     let place = place.cloned();

@@ -30,7 +30,7 @@ static void add_upload(const char *name, size_t length, const char *index, size_
 }
 
 /* The errors of $_FILES that are decided here. */
-enum {UPLOAD_INI_SIZE = 1, UPLOAD_NO_FILE = 4, UPLOAD_GARBLED = 255};
+enum {UPLOAD_INI_SIZE = 1, UPLOAD_FORM_SIZE = 2, UPLOAD_NO_FILE = 4, UPLOAD_GARBLED = 255};
 
 static void release_name(zval *name)
 {
@@ -149,7 +149,8 @@ static bool is_taken(const rr_part *part, rr_form_left *left)
 static void judge_file(rr_part *part)
 {
 	zend_long limit = PG(upload_max_filesize);
-	if (part->error == 0 && limit > 0 && (zend_long) part->size > limit) {
+	/* Of both limits php.ini's comes first. */
+	if ((part->error == 0 || part->error == UPLOAD_FORM_SIZE) && limit > 0 && (zend_long) part->size > limit) {
 		part->error = UPLOAD_INI_SIZE;
 	}
 	if (part->error != 0) {

@@ -80,6 +80,14 @@ void rr_web_variable(zval *array, const char *name, size_t name_length, const ch
 	}
 }
 
+/* One whose name is not worth remembering, or might be that of a header. */
+void rr_web_other_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
+{
+	zval text;
+	ZVAL_STRINGL_FAST(&text, value, length);
+	zend_hash_str_update(Z_ARRVAL_P(array), name, name_length, &text);
+}
+
 static zend_string *header_key(const char *name, size_t length)
 {
 	zend_string *key = zend_string_alloc(length + 5, 0);

@@ -19,6 +19,7 @@
 #include "ext/standard/basic_functions.h"
 #include "ext/standard/file.h"
 #include "ext/standard/head.h"
+#include "ext/standard/php_filestat.h"
 #include "ext/standard/php_string.h"
 
 /* In ext/src/zend/web.rs. */
@@ -27,8 +28,10 @@ extern void rr_web_header(const char *name, size_t name_length, const char *valu
 extern void rr_web_head(int status);
 extern bool rr_web_output(const char *bytes, size_t length);
 extern bool rr_web_flush(void);
-extern void rr_web_finish(bool goes_on);
+extern bool rr_web_finish(bool goes_on);
 extern void rr_on_log(const char *message, int severity);
+
+extern void rr_web_script_variables(zval *array);
 
 /* In form.c. */
 extern void rr_form_install(void);
@@ -336,6 +339,125 @@ static ZEND_NAMED_FUNCTION(noted_timezone_set)
 	own_timezone_set(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 
+/* Between requests PHP's output is the log's, and nobody asks for headers. */
+static void web_between(void)
+{
+	SG(headers_sent) = 1;
+	SG(request_info).no_headers = 1;
+	/* Without it ob_start() would write to what is not there. */
+	php_output_activate();
+}
+
+/* The state that each request of a living worker finds: what it is now. */
+static void web_note_baseline(void)
+{
+	/* What the boot has set is what every request finds. */
+	if (EG(modified_ini_directives)) {
+		zend_ini_entry *entry;
+		ZEND_HASH_MAP_FOREACH_PTR(EG(modified_ini_directives), entry) {
+			entry->orig_value = NULL;
+			entry->modified = 0;
+			entry->modifiable = entry->orig_modifiable;
+			if (!(GC_FLAGS(entry->value) & GC_PERSISTENT)) {
+				entry->value = zend_string_dup(entry->value, 1);
+			}
+		} ZEND_HASH_FOREACH_END();
+		zend_hash_destroy(EG(modified_ini_directives));
+		FREE_HASHTABLE(EG(modified_ini_directives));
+		EG(modified_ini_directives) = NULL;
+	}
+	zval_ptr_dtor(&baseline.error.handler);
+	ZVAL_COPY(&baseline.error.handler, &EG(user_error_handler));
+	baseline.error.depth = zend_stack_count(&EG(user_error_handlers));
+	zval_ptr_dtor(&baseline.exception.handler);
+	ZVAL_COPY(&baseline.exception.handler, &EG(user_exception_handler));
+	baseline.exception.depth = zend_stack_count(&EG(user_exception_handlers));
+	baseline.reporting = EG(user_error_handler_error_reporting);
+	free(baseline.locale);
+	baseline.locale = copy_persistent(setlocale(LC_ALL, NULL));
+	if (baseline.timezone) {
+		zend_string_release(baseline.timezone);
+	}
+	baseline.timezone = timezone_now();
+	timezone_was_set = false;
+	if (!getcwd(baseline.cwd, sizeof(baseline.cwd))) {
+		baseline.cwd[0] = 0;
+	}
+	baseline.mask = umask(0);
+	umask(baseline.mask);
+	BG(umask) = -1;
+}
+
+/* Shutdown functions of a worker script: they are for its end, not for that of a request. */
+static HashTable *script_shutdown;
+
+/* A worker script goes on between requests. */
+void rr_web_script_runs(void)
+{
+	web_between();
+}
+
+/* A worker script begins. It finds itself in a request of nobody's, as apps that ask whether they are on the command line
+ * expect. */
+void rr_web_script_begins(void)
+{
+	zval *server = zend_hash_find(&EG(symbol_table), ZSTR_KNOWN(ZEND_STR_AUTOGLOBAL_SERVER));
+	web_between();
+	if (server && Z_TYPE_P(server) == IS_ARRAY) {
+		SEPARATE_ARRAY(server);
+		rr_web_script_variables(server);
+	}
+}
+
+/* A worker script asks for a request. What it has set up until the first is what every one finds. */
+void rr_web_script_asks(void)
+{
+	static bool booted;
+	/* What it has printed is for the log. */
+	php_output_end_all();
+	php_output_deactivate();
+	if (booted) {
+		return;
+	}
+	booted = true;
+	web_note_baseline();
+	/* A limit that it has set is there for each request. */
+	rr_interrupt_limit();
+	script_shutdown = BG(user_shutdown_function_names);
+	BG(user_shutdown_function_names) = NULL;
+}
+
+static void script_shutdown_functions(void)
+{
+	HashTable *functions = script_shutdown;
+	if (functions && !BG(user_shutdown_function_names)) {
+		script_shutdown = NULL;
+		BG(user_shutdown_function_names) = functions;
+		php_call_shutdown_functions();
+		php_free_shutdown_functions();
+	}
+}
+
+/* A worker script has ended. Returns its exit code. */
+int rr_web_script_ends(void)
+{
+	int code = EG(exit_status);
+	zend_try {
+		php_call_shutdown_functions();
+		php_free_shutdown_functions();
+		script_shutdown_functions();
+		php_output_end_all();
+	} zend_catch {
+		code = 255;
+		EG(current_execute_data) = NULL;
+	} zend_end_try();
+	if (rr_settle() == RR_THREW) {
+		rr_report_exception();
+		code = 255;
+	}
+	return code;
+}
+
 /* In a worker: the state that each request finds. `forget`: the global scope is the request's. */
 void rr_web_settle_in(bool living, bool forget)
 {
@@ -373,34 +495,7 @@ void rr_web_settle_in(bool living, bool forget)
 	/* PHP's handler for the signal of a time limit; each request sets its own. */
 	zend_set_timeout(0, 1);
 	rr_interrupt_limit();
-	/* What the boot has set is what every request finds. */
-	if (EG(modified_ini_directives)) {
-		zend_ini_entry *entry;
-		ZEND_HASH_MAP_FOREACH_PTR(EG(modified_ini_directives), entry) {
-			entry->orig_value = NULL;
-			entry->modified = 0;
-			entry->modifiable = entry->orig_modifiable;
-			if (!(GC_FLAGS(entry->value) & GC_PERSISTENT)) {
-				entry->value = zend_string_dup(entry->value, 1);
-			}
-		} ZEND_HASH_FOREACH_END();
-		zend_hash_destroy(EG(modified_ini_directives));
-		FREE_HASHTABLE(EG(modified_ini_directives));
-		EG(modified_ini_directives) = NULL;
-	}
-	ZVAL_COPY(&baseline.error.handler, &EG(user_error_handler));
-	baseline.error.depth = zend_stack_count(&EG(user_error_handlers));
-	ZVAL_COPY(&baseline.exception.handler, &EG(user_exception_handler));
-	baseline.exception.depth = zend_stack_count(&EG(user_exception_handlers));
-	baseline.reporting = EG(user_error_handler_error_reporting);
-	baseline.locale = copy_persistent(setlocale(LC_ALL, NULL));
-	baseline.timezone = timezone_now();
-	if (!getcwd(baseline.cwd, sizeof(baseline.cwd))) {
-		baseline.cwd[0] = 0;
-	}
-	baseline.mask = umask(0);
-	umask(baseline.mask);
-	BG(umask) = -1;
+	web_note_baseline();
 	for (int i = 0; i < NUM_TRACK_VARS; i++) {
 		zval_ptr_dtor_nogc(&PG(http_globals)[i]);
 		ZVAL_UNDEF(&PG(http_globals)[i]);
@@ -468,9 +563,11 @@ bool rr_web_begin(const rr_web_request *request)
 		/* The session hears of an upload's progress only before the script can. */
 		PG(modules_activated) = 0;
 		php_output_activate();
+		SG(request_info).no_headers = 0;
 		sapi_activate();
 		php_handle_auth_data(request->authorization);
-		if (PG(expose_php)) {
+		/* A warning of the body may have been shown. */
+		if (PG(expose_php) && !SG(headers_sent)) {
 			sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
 		}
 		if (PG(output_handler) && PG(output_handler)[0]) {
@@ -630,6 +727,8 @@ static void web_restore(void)
 	if (zone) {
 		zend_string_release(zone);
 	}
+	/* A file of the last request may be there no more. */
+	php_clear_stat_cache(0, NULL, 0);
 	/* A file is run in its folder anyway. */
 	if (!baseline.forget && baseline.cwd[0] && rr_folder_was_left()) {
 		rr_folder_enter(baseline.cwd, strlen(baseline.cwd));
@@ -697,6 +796,10 @@ bool rr_web_end(bool broken)
 		EG(current_execute_data) = NULL;
 	}
 	GUARDED(php_free_shutdown_functions())
+	if (!sound) {
+		/* The worker script goes no further. */
+		GUARDED(script_shutdown_functions())
+	}
 	GUARDED(php_output_end_all())
 	GUARDED(if (!SG(headers_sent)) { php_header(); })
 	rr_web_finish(false);
@@ -734,10 +837,11 @@ bool rr_web_end(bool broken)
 	web_cookie = NULL;
 	EG(exit_status) = 0;
 	PG(connection_status) = PHP_CONNECTION_NORMAL;
+	web_between();
 	return sound;
 }
 
-/* Sends all output and ends the response; the script goes on. */
+/* Sends all output and ends the response; the script goes on. False: it was over before. */
 bool rr_web_finish_request(void)
 {
 	if (!SG(server_context)) {
@@ -747,6 +851,5 @@ bool rr_web_finish_request(void)
 	if (!SG(headers_sent)) {
 		php_header();
 	}
-	rr_web_finish(true);
-	return true;
+	return rr_web_finish(true);
 }

@@ -4,6 +4,7 @@
 use super::Outcome;
 use crate::role::web;
 use ext_php_rs::types::Zval;
+use rr_wire::log::Level;
 use std::ffi::{CStr, c_char, c_int};
 
 /// What PHP knows of a request before its script runs; `shim.h` has the same layout.
@@ -44,6 +45,8 @@ unsafe extern "C" {
         last: bool,
     ) -> bool;
     safe fn rr_web_leave_script();
+    safe fn rr_web_script_begins();
+    safe fn rr_web_script_ends() -> c_int;
     safe fn rr_web_settle_in(living: bool, forget: bool);
     fn rr_web_begin(request: *const RawRequest) -> bool;
     fn rr_web_include(path: *const c_char) -> c_int;
@@ -53,6 +56,13 @@ unsafe extern "C" {
     safe fn rr_web_status(status: c_int);
     safe fn rr_web_end(broken: bool) -> bool;
     fn rr_web_header_variable(
+        array: *mut Zval,
+        name: *const c_char,
+        name_length: usize,
+        value: *const c_char,
+        length: usize,
+    );
+    fn rr_web_other_variable(
         array: *mut Zval,
         name: *const c_char,
         name_length: usize,
@@ -128,6 +138,16 @@ pub(crate) fn leave_script() {
     rr_web_leave_script();
 }
 
+/// A worker script begins.
+pub(crate) fn script_begins() {
+    rr_web_script_begins();
+}
+
+/// A worker script has ended: runs what it has left for that. Returns its exit code.
+pub(crate) fn script_ends() -> i32 {
+    rr_web_script_ends()
+}
+
 /// Takes PHP's web side over, in a worker; `forget`: the global scope belongs to each request.
 pub(crate) fn settle_in(living: bool, forget: bool) {
     rr_web_settle_in(living, forget);
@@ -197,6 +217,20 @@ impl Variables {
         // SAFETY: as in `set`.
         unsafe {
             rr_web_header_variable(
+                self.0,
+                name.as_ptr().cast(),
+                name.len(),
+                value.as_ptr().cast(),
+                value.len(),
+            );
+        }
+    }
+
+    /// Adds a variable whose name may be anything.
+    pub(crate) fn other(&mut self, name: &[u8], value: &[u8]) {
+        // SAFETY: as in `set`.
+        unsafe {
+            rr_web_other_variable(
                 self.0,
                 name.as_ptr().cast(),
                 name.len(),
@@ -284,10 +318,10 @@ pub(crate) extern "C" fn rr_web_flush() -> bool {
     caught(true, web::flush)
 }
 
-/// The response is complete; `goes_on`: the script is not.
+/// The response is complete; `goes_on`: the script is not. `false`: it was before.
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn rr_web_finish(goes_on: bool) {
-    caught((), || web::finish(if goes_on { web::End::Response } else { web::End::Request }));
+pub(crate) extern "C" fn rr_web_finish(goes_on: bool) -> bool {
+    caught(false, || web::finish(if goes_on { web::End::Response } else { web::End::Request }))
 }
 
 /// Fills `$_SERVER`.
@@ -297,6 +331,15 @@ pub(crate) extern "C" fn rr_web_finish(goes_on: bool) {
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_variables(array: *mut Zval) {
     caught((), || web::variables(&mut Variables(array)));
+}
+
+/// Fills `$_SERVER` of a worker script.
+///
+/// # Safety
+/// `array` is a PHP array.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_script_variables(array: *mut Zval) {
+    caught((), || web::script_variables(&mut Variables(array)));
 }
 
 /// Whether the master has parsed the request's form.
@@ -385,17 +428,43 @@ pub(crate) extern "C" fn rr_serve_finish() -> bool {
     caught(false, crate::role::serve::finish_request)
 }
 
-/// `rr_early_hints()`: sends a 103; `false`: these are no headers, or nobody reads them.
+/// Sends an interim response; `false`: these are no headers, or nobody reads them.
 ///
 /// # Safety
 /// `headers` is a PHP array.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn rr_web_hint(headers: *const Zval) -> bool {
+pub(crate) unsafe extern "C" fn rr_web_hint(headers: *const Zval, status: c_int) -> bool {
     caught(false, || {
         // SAFETY: the argument of the PHP function, alive until that returns.
         let headers = unsafe { &*headers };
-        headers.array().is_some_and(crate::role::web::early_hints)
+        let status = u16::try_from(status).unwrap_or(103);
+        headers.array().is_some_and(|headers| crate::role::web::interim(status, headers))
     })
+}
+
+/// Logs a message, and what belongs to it as JSON.
+///
+/// # Safety
+/// Both texts are valid for their lengths.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn rr_web_note(
+    level: c_int,
+    text: *const c_char,
+    length: usize,
+    context: *const c_char,
+    context_length: usize,
+) {
+    // SAFETY: PHP's texts, valid until this call returns (Z3).
+    let text = unsafe { slice(text, length) };
+    // SAFETY: as above.
+    let context = unsafe { slice(context, context_length) };
+    let level = match level {
+        0 => Level::Debug,
+        1 => Level::Info,
+        2 => Level::Warn,
+        _ => Level::Error,
+    };
+    caught((), || crate::role::hooks::write_with(level, text, context));
 }
 
 /// The number of the running unit; 0 without one.

@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
+use crate::sections::kv::{Storage, Storages};
 use crate::sections::logs::Logs;
 use crate::sections::metrics::Metrics;
 use crate::sections::rpc::Rpc;
@@ -23,6 +24,8 @@ pub struct Config {
     pub rpc: Option<Rpc>,
     /// Metrics for Prometheus; `None` when there is no section: nobody can read them then.
     pub metrics: Option<Metrics>,
+    /// Key-value storages.
+    pub kv: Vec<Storage>,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -35,7 +38,6 @@ pub struct Config {
 
 /// What RoadRunner serves and this version does not.
 const UNSERVED: &[&str] = &[
-    "kv",
     "jobs",
     "status",
     "grpc",
@@ -64,7 +66,8 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "metrics"];
+const KNOWN: &[&str] =
+    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "metrics"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -73,6 +76,7 @@ impl Config {
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
         let metrics = section(&raw, "metrics", &Maybe, &mut decoder).flatten();
+        let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
@@ -87,7 +91,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, metrics, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, metrics, kv, logs, endure, dev, raw }),
         }
     }
 

@@ -30,6 +30,9 @@ pub struct Style {
     pub dev: bool,
 }
 
+/// The field that holds what an app has given with its message.
+const CONTEXT: &str = "context";
+
 #[derive(Default)]
 pub(crate) struct Fields {
     pub(crate) message: String,
@@ -53,7 +56,9 @@ impl Visit for Fields {
         self.put(field, Value::String(format!("{value:?}")));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, Value::from(value));
+        // What belongs to a message is JSON already.
+        let known = if field.name() == CONTEXT { serde_json::from_str(value).ok() } else { None };
+        self.put(field, known.unwrap_or_else(|| Value::from(value)));
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.put(field, Value::from(value));

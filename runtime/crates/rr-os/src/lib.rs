@@ -17,6 +17,7 @@ pub mod proc;
 pub mod process;
 pub mod signal;
 pub mod spawn;
+pub mod time;
 pub mod user;
 
 pub use std::io::{Error, Result};

@@ -35,6 +35,25 @@ pub fn sealed(name: &str, size: usize) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
+/// The same for one that its maker maps first and closes to other writers then, see [`seal_writes`].
+///
+/// # Errors
+/// Out of descriptors or memory.
+pub fn unsealed(name: &str, size: usize) -> io::Result<OwnedFd> {
+    let file = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    rustix::fs::ftruncate(&file, size as u64)?;
+    rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW)?;
+    Ok(file)
+}
+
+/// Has the kernel refuse every further way to write to a memory file; mappings that are there can go on.
+///
+/// # Errors
+/// It was sealed before.
+pub fn seal_writes(file: &impl AsFd) -> io::Result<()> {
+    Ok(rustix::fs::fcntl_add_seals(file, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
+}
+
 /// Bytes of a memory file.
 ///
 /// # Errors
@@ -74,6 +93,18 @@ impl Mapping {
     /// # Errors
     /// Out of address space or mappings (`vm.max_map_count`), or a part outside the file.
     pub fn new(file: &impl AsFd, parts: &[Part]) -> io::Result<Self> {
+        Self::with(file, parts, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    /// The same for reading only: a write through it ends the process.
+    ///
+    /// # Errors
+    /// As with [`Mapping::new`].
+    pub fn read_only(file: &impl AsFd, parts: &[Part]) -> io::Result<Self> {
+        Self::with(file, parts, ProtFlags::READ)
+    }
+
+    fn with(file: &impl AsFd, parts: &[Part], access: ProtFlags) -> io::Result<Self> {
         let page = page_size();
         let whole = |bytes: usize| bytes.is_multiple_of(page);
         let aligned = |part: &Part| part.length > 0 && whole(part.offset) && whole(part.length);
@@ -101,14 +132,14 @@ impl Mapping {
         for part in parts {
             mapping.starts.push(at);
             for _ in 0..=usize::from(part.twice) {
-                mapping.place(file, part, at)?;
+                mapping.place(file, part, at, access)?;
                 at += part.length;
             }
         }
         Ok(mapping)
     }
 
-    fn place(&self, file: &impl AsFd, part: &Part, at: usize) -> io::Result<()> {
+    fn place(&self, file: &impl AsFd, part: &Part, at: usize, access: ProtFlags) -> io::Result<()> {
         let address = self.base.as_ptr().wrapping_add(at).cast::<c_void>();
         // SAFETY: `address..address + length` lies inside the reservation made in `new`, which this value owns
         // (O2), so MAP_FIXED replaces nothing but that.
@@ -116,7 +147,7 @@ impl Mapping {
             rustix::mm::mmap(
                 address,
                 part.length,
-                ProtFlags::READ | ProtFlags::WRITE,
+                access,
                 MapFlags::SHARED | MapFlags::FIXED,
                 file,
                 part.offset as u64,

@@ -2,9 +2,9 @@
 
 use crate::BoxFuture;
 use crate::pool::Pool;
-use crate::replies::{Asked, Seen};
+use crate::replies::{Asked, Seen, push_answers};
 use rr_channel::{Channel, Lane};
-use rr_wire::rpc::{Call, ONE_WAY};
+use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags, Header};
 use std::sync::Arc;
 
@@ -83,25 +83,54 @@ impl Pool {
         }
         let mut core = self.lock();
         let Some(worker) = core.worker(asked.slot).filter(|worker| worker.id == asked.worker) else { return };
-        let limit = worker.channel.max_payload(Lane::Call) - asked.method.len();
         let text;
         let (body, failed) = match result {
-            Ok(body) if body.len() > limit => {
-                text =
-                    format!("{}: an answer of {} bytes; the channel takes {limit}", asked.method, body.len());
+            Ok(body) if body.len() > MAX_BODY => {
+                text = format!(
+                    "{}: an answer of {} bytes; the channel takes {MAX_BODY}",
+                    asked.method,
+                    body.len()
+                );
                 (text.as_bytes(), true)
             }
             Ok(body) => (&body[..], false),
-            Err(text) => (&text.as_bytes()[..text.len().min(limit)], true),
+            Err(text) => (text.as_bytes(), true),
         };
-        let call = Call { sequence: asked.sequence, method: &asked.method, body, failed };
         let flags = if failed { asked.codec.with(Flags::ERROR) } else { asked.codec };
-        let header = Header::new(flags, Bits::default(), &call.options(), 0);
-        match worker.channel.send(Lane::Call, header, [asked.method.as_bytes(), body]) {
-            Ok(true) => worker.channel.flush(),
-            // A worker waits for one answer at a time; one whose lane is full of answers does not read them.
-            Ok(false) => self.break_worker(&mut core, asked.slot, "it does not read its answers"),
-            Err(error) => self.break_worker(&mut core, asked.slot, &error.to_string()),
+        let call = Call { sequence: asked.sequence, method: &asked.method, body, failed };
+        let limit = worker.channel.max_payload(Lane::Call);
+        if worker.answers.is_empty() && asked.method.len() + body.len() <= limit {
+            let header = Header::new(flags, Bits::default(), &call.options(), 0);
+            match worker.channel.send(Lane::Call, header, [asked.method.as_bytes(), body]) {
+                Ok(true) => return worker.channel.flush(),
+                Ok(false) => {}
+                Err(error) => {
+                    self.break_worker(&mut core, asked.slot, &error.to_string());
+                    return;
+                }
+            }
+        }
+        // A worker waits for one answer at a time; one that has got another meanwhile does not read them.
+        if !worker.answers.is_empty() {
+            return self.break_worker(&mut core, asked.slot, "it does not read its answers");
+        }
+        let mut rest = body;
+        let mut name = asked.method.as_bytes();
+        loop {
+            // Half of the ring, so that one piece is written while the other is read.
+            let (piece, after) =
+                rest.split_at(rest.len().min((limit / 2).max(1) - name.len().min(limit / 4)));
+            let bits = if after.is_empty() { Bits::default() } else { Bits::STREAM };
+            let part = Call { sequence: asked.sequence, method: "", body: piece, failed };
+            let options = if name.is_empty() { part.options() } else { call.options() };
+            worker.answers.push_back((Header::new(flags, bits, &options, 0), [name, piece].concat()));
+            (rest, name) = (after, b"");
+            if rest.is_empty() {
+                break;
+            }
+        }
+        if let Err(error) = push_answers(worker) {
+            self.break_worker(&mut core, asked.slot, &error);
         }
     }
 }

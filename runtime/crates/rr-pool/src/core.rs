@@ -73,6 +73,19 @@ pub(crate) struct Worker {
     pub in_fast: bool,
     /// Was given something and not rung yet.
     pub dirty: bool,
+    /// A call that comes in several frames.
+    pub asking: Option<Asking>,
+    /// Frames of answers that its channel had no room for.
+    pub answers: VecDeque<(Header, Vec<u8>)>,
+}
+
+/// A call that has not come to its end.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub sequence: u32,
+    pub codec: Flags,
+    pub method: String,
+    pub body: Vec<u8>,
 }
 
 impl Worker {
@@ -111,6 +124,8 @@ impl Worker {
             in_idle: false,
             in_fast: false,
             dirty: false,
+            asking: None,
+            answers: VecDeque::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The shell around the core: spawns, watches, wakes.
 
 use crate::core::{Core, Worker};
+use crate::spawn::LEFT;
 use crate::unit::{BodyPart, Exchange, Place, Request, SendError, Unit};
 use crate::{Calls, Ended, ExecError, Limits, Readable, Shard, Spawn, Spawned, State, WorkerInfo};
 use parking_lot::{Mutex, MutexGuard};
@@ -339,6 +340,8 @@ impl Pool {
     fn ended(&self, slot: usize, ended: &Ended) {
         let now = Instant::now();
         let mut core = self.lock();
+        // What it has not started is no loss.
+        core.take_back(slot, 0);
         let Some(worker) = core.worker(slot) else { return };
         let (id, pid, greeted, served) = (worker.id, worker.pid, worker.greeted, worker.served);
         let (verdict, told) = (worker.verdict.clone(), worker.stop_sent);
@@ -354,7 +357,7 @@ impl Pool {
         if !greeted && !told {
             core.last_error = format!("{exit}{words}");
             tracing::error!(target: "server", pool, pid, worker = id, "a worker died while booting, {exit}{words}");
-        } else if told && verdict.is_none() {
+        } else if verdict.is_none() && (told || (unit == 0 && ended.exit == LEFT)) {
             tracing::debug!(target: "server", pool, pid, worker = id, served, "a worker has left, {exit}");
         } else {
             tracing::warn!(target: "server", pool, pid, worker = id, served, unit, "a worker died, {exit}{words}");

@@ -1,11 +1,11 @@
 //! What workers write: checked here, once, before anything believes it.
 
-use crate::core::Core;
+use crate::core::{Asking, Core, Worker};
 use crate::unit::{REPLY_FRAMES, ReplyFrame};
 use crate::{ExecError, State};
 use bytes::Bytes;
 use rr_channel::{Channel, Frame, Lane};
-use rr_wire::rpc::Call;
+use rr_wire::rpc::{Call, MAX_BODY};
 use rr_wire::{Bits, Flags};
 use std::time::Instant;
 
@@ -40,6 +40,48 @@ pub(crate) struct Seen {
     pub again: bool,
 }
 
+/// Sends what there is room for of answers that are on their way.
+pub(crate) fn push_answers(worker: &mut Worker) -> Result<(), String> {
+    let mut sent = false;
+    while let Some((header, payload)) = worker.answers.front() {
+        match worker.channel.send(Lane::Call, *header, [payload, b""]) {
+            Ok(true) => sent = true,
+            // It makes the channel ready when there is room.
+            Ok(false) => break,
+            Err(error) => return Err(error.to_string()),
+        }
+        worker.answers.pop_front();
+    }
+    if sent {
+        worker.channel.flush();
+    }
+    Ok(())
+}
+
+/// Adds a frame to the call that it belongs to; gives the call once it is whole.
+fn gather(asking: &mut Option<Asking>, frame: &Frame) -> Result<Option<Asking>, String> {
+    let call = Call::parse(&frame.header, &frame.payload).map_err(|error| error.to_string())?;
+    let mut whole = match asking.take() {
+        None => Asking {
+            sequence: call.sequence,
+            codec: frame.header.flags,
+            method: call.method.to_owned(),
+            body: Vec::new(),
+        },
+        Some(before) if before.sequence == call.sequence && call.method.is_empty() => before,
+        Some(before) => return Err(format!("call {} inside of call {}", call.sequence, before.sequence)),
+    };
+    if whole.body.len() + call.body.len() > MAX_BODY {
+        return Err(format!("{}: an argument of more than {MAX_BODY} bytes", whole.method));
+    }
+    whole.body.extend_from_slice(call.body);
+    if frame.header.bits.has(Bits::STREAM) {
+        *asking = Some(whole);
+        return Ok(None);
+    }
+    Ok(Some(whole))
+}
+
 impl Core {
     /// Takes what the worker in `slot` has published.
     pub(crate) fn readable(&mut self, slot: usize, now: Instant) -> Seen {
@@ -51,7 +93,8 @@ impl Core {
         if let Some(held) = worker.held.iter().find(|held| held.body_open) {
             held.unit.wake_writer();
         }
-        if let Err(error) = self.take_frames(slot, now, &mut seen) {
+        let pushed = self.worker(slot).map_or(Ok(()), push_answers);
+        if let Err(error) = pushed.and_then(|()| self.take_frames(slot, now, &mut seen)) {
             self.condemn(slot, &ExecError::Protocol(error), now);
             seen.capacity_changed = true;
         }
@@ -73,7 +116,7 @@ impl Core {
                 break;
             };
             taken = true;
-            let call = Call::parse(&frame.header, &frame.payload).map_err(|error| error.to_string())?;
+            let Some(whole) = gather(&mut worker.asking, &frame)? else { continue };
             seen.calls.push(Asked {
                 slot,
                 worker: worker.id,
@@ -85,10 +128,10 @@ impl Core {
                     .map(|held| (held.sequence, held.unit.id))
                     .chain([worker.last])
                     .collect(),
-                sequence: call.sequence,
-                codec: frame.header.flags,
-                method: call.method.to_owned(),
-                body: call.body.to_vec(),
+                sequence: whole.sequence,
+                codec: whole.codec,
+                method: whole.method,
+                body: whole.body,
             });
         }
         while let Some(worker) = self.worker(slot) {

@@ -28,6 +28,9 @@ pub enum Interrupt {
     Timeout,
 }
 
+/// How a worker ends that has gone of its own accord.
+pub(crate) const LEFT: &str = "exit code 0";
+
 /// How a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {

@@ -46,6 +46,8 @@ pub struct Assignment {
     pub web: bool,
     /// The functions of FrankenPHP's worker API are there too.
     pub frankenphp: bool,
+    /// Storages whose tables it reads, each by two further descriptors.
+    pub tables: Vec<String>,
     /// A worker's start message where the app cannot be forked; `None` for a zygote.
     pub worker: Option<Start>,
 }
@@ -60,6 +62,7 @@ impl Assignment {
             user,
             web: false,
             frankenphp: false,
+            tables: Vec::new(),
             worker,
         }
     }
@@ -68,6 +71,12 @@ impl Assignment {
     #[must_use]
     pub fn web(self, web: bool, frankenphp: bool) -> Self {
         Self { web, frankenphp: web && frankenphp, ..self }
+    }
+
+    /// The same with tables.
+    #[must_use]
+    pub fn tables(self, tables: Vec<String>) -> Self {
+        Self { tables, ..self }
     }
 
     /// The role it gives.

@@ -13,12 +13,15 @@
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
 #[cfg(not(loom))]
+mod arena;
+#[cfg(not(loom))]
 pub mod cells;
 mod claims;
 mod ready;
 pub mod ring;
 #[cfg(not(loom))]
 mod scribble;
+mod seqlock;
 pub mod sleep;
 mod sync;
 
@@ -28,6 +31,10 @@ pub mod frames;
 pub mod segment;
 #[cfg(not(loom))]
 pub mod shard;
+#[cfg(not(loom))]
+pub mod store;
+#[cfg(not(loom))]
+pub mod table;
 
 /// What may live in memory that another process writes: fixed layout, no pointers, every bit pattern valid.
 ///

@@ -6,6 +6,7 @@ pub mod cookie;
 pub mod form;
 pub mod frame;
 pub mod http;
+pub mod kv;
 pub mod log;
 pub mod metrics;
 pub mod report;

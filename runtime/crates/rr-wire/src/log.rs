@@ -1,4 +1,5 @@
-//! Log records that a worker sends on the call lane, one way: what PHP prints and reports (`u8 level, u32 unit, text`),
+//! Log records that a worker sends on the call lane, one way: what PHP prints and reports
+//! (`u8 level, u32 unit, u32 length of the text, text, context`),
 //! and what the app itself logs, with channel and fields
 //! (`u8 level, u32 unit, u8 length, channel, u32 length, text, JSON object`).
 
@@ -89,16 +90,26 @@ pub struct Record<'a> {
     pub unit: u32,
     /// The message, in whatever encoding PHP had it.
     pub text: &'a [u8],
+    /// What else belongs to it, as JSON; empty without any.
+    pub context: &'a [u8],
 }
 
 impl<'a> Record<'a> {
+    /// How long the body is, in bytes.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        9 + self.text.len() + self.context.len()
+    }
+
     /// The body of the call.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(5 + self.text.len());
+        let mut bytes = Vec::with_capacity(self.size());
         bytes.push(self.level as u8);
         bytes.extend_from_slice(&self.unit.to_le_bytes());
+        bytes.extend_from_slice(&u32::try_from(self.text.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(self.text);
+        bytes.extend_from_slice(self.context);
         bytes
     }
 
@@ -107,9 +118,11 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (level, rest) = bytes.split_first()?;
-        let (unit, text) = rest.split_first_chunk::<4>()?;
+        let (unit, rest) = rest.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (text, context) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         let level = Level::of(*level);
-        Some(Self { level, unit: u32::from_le_bytes(*unit), text })
+        Some(Self { level, unit: u32::from_le_bytes(*unit), text, context })
     }
 }
 
@@ -119,14 +132,20 @@ mod tests {
 
     #[test]
     fn records_survive_the_round_trip_and_short_ones_are_refused() {
-        let record = Record { level: Level::Warn, unit: 7, text: b"caf\xe9" };
-        assert_eq!(Record::parse(&record.encode()), Some(record));
+        for context in [&b""[..], b"{\"a\":1}"] {
+            let record = Record { level: Level::Warn, unit: 7, text: b"caf\xe9", context };
+            let bytes = record.encode();
+            assert_eq!(bytes.len(), record.size());
+            assert_eq!(Record::parse(&bytes), Some(record));
+        }
         assert_eq!(Record::parse(b"\x01\0\0\0"), None);
         let fields = br#"{"id":1}"#;
         let entry = Entry { level: Level::Info, unit: 9, channel: "app", text: b"caf\xe9", fields };
         let bytes = entry.encode();
         assert_eq!(Entry::parse(&bytes), Some(entry));
         assert!((0..bytes.len() - fields.len()).all(|length| Entry::parse(&bytes[..length]).is_none()));
-        assert_eq!(Record::parse(b"\xff\0\0\0\0x").map(|record| record.level), Some(Level::Error));
+        assert_eq!(Record::parse(b"\x01\0\0\0\0\x02\0\0\0x"), None, "shorter than it says");
+        let unknown = Record::parse(b"\xff\0\0\0\0\x01\0\0\0x");
+        assert_eq!(unknown.map(|record| record.level), Some(Level::Error));
     }
 }

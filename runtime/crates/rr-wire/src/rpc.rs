@@ -7,6 +7,10 @@ use thiserror::Error;
 /// The sequence of a message that wants no reply.
 pub const ONE_WAY: u32 = 0;
 
+/// The longest argument or result of a call on the call lane, in bytes. What does not fit one frame comes in several:
+/// all but the last with the STREAM bit, the method's name in the first.
+pub const MAX_BODY: usize = 64 << 20;
+
 /// Why a frame is not an RPC frame.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CallError {

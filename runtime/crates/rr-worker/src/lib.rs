@@ -6,6 +6,7 @@ mod metrics;
 
 pub use metrics::Meter;
 pub use rr_shm::cells::Cells;
+pub use rr_shm::table;
 
 use rr_shm::Corrupt;
 use rr_shm::frames::Frame;
@@ -13,7 +14,7 @@ use rr_shm::segment::{self, Lane, NOBODY, WorkerEnd};
 use rr_shm::shard::Bell;
 use rr_shm::sleep::{DATA, SPACE};
 use rr_wire::log::{Entry, Record};
-use rr_wire::rpc::{Call, ONE_WAY};
+use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags, Header};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -377,6 +378,7 @@ impl Session {
         self.next_call = self.next_call.wrapping_add(1).max(ONE_WAY + 1);
         let sequence = self.next_call;
         self.send_call(codec, sequence, method, body)?;
+        let mut whole = Vec::new();
         loop {
             let Some(frame) = self.next(Lane::Call)? else {
                 self.end.wait(Lane::Call, DATA, 0, NOBODY)?;
@@ -384,13 +386,17 @@ impl Session {
             };
             let answer = Call::parse(&frame.header, &frame.payload)
                 .map_err(|error| SessionError::Unexpected(error.to_string()))?;
-            match answer {
-                Call { sequence: other, .. } if other != sequence => {}
-                Call { failed: true, body, .. } => {
-                    return Err(SessionError::Refused(String::from_utf8_lossy(body).into_owned()));
-                }
-                Call { body, .. } => return Ok(body.to_vec()),
+            if answer.sequence != sequence {
+                continue;
             }
+            whole.extend_from_slice(answer.body);
+            if frame.header.bits.has(Bits::STREAM) {
+                continue;
+            }
+            if answer.failed {
+                return Err(SessionError::Refused(String::from_utf8_lossy(&whole).into_owned()));
+            }
+            return Ok(whole);
         }
     }
 
@@ -409,13 +415,16 @@ impl Session {
     /// The channel is broken.
     pub fn log(&mut self, record: &Record<'_>) -> Result<(), SessionError> {
         const CUT: &[u8] = b" [cut]";
-        let limit = self.end.max_payload(Lane::Call) - rr_wire::log::METHOD.len() - 5;
-        if record.text.len() <= limit {
+        let limit = self.end.max_payload(Lane::Call) - rr_wire::log::METHOD.len();
+        if record.size() <= limit {
             return self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &record.encode());
         }
-        let mut text = record.text[..limit - CUT.len()].to_vec();
+        // Half of a context is none.
+        let empty = Record { text: b"", context: b"", ..*record };
+        let room = limit - empty.size() - CUT.len();
+        let mut text = record.text[..record.text.len().min(room)].to_vec();
         text.extend_from_slice(CUT);
-        self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..*record }.encode())
+        self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..empty }.encode())
     }
 
     /// Sends what the app logs, as [`Session::log`] does. Fields that do not fit are left out, and a field says so.
@@ -439,13 +448,27 @@ impl Session {
         method: &str,
         body: &[u8],
     ) -> Result<(), SessionError> {
-        let (limit, size) = (self.end.max_payload(Lane::Call), method.len() + body.len());
-        if size > limit {
-            return Err(SessionError::TooLarge { what: "a call", size, limit });
+        let limit = self.end.max_payload(Lane::Call);
+        if body.len() > MAX_BODY || method.len() > limit / 2 {
+            let size = body.len().max(method.len());
+            return Err(SessionError::TooLarge { what: "a call", size, limit: MAX_BODY });
         }
-        let call = Call { sequence, method, body, failed: false };
-        let header = Header::new(codec, Bits::default(), &call.options(), 0);
-        self.push(Lane::Call, header, [method.as_bytes(), body])
+        if method.len() + body.len() <= limit {
+            let call = Call { sequence, method, body, failed: false };
+            let header = Header::new(codec, Bits::default(), &call.options(), 0);
+            return self.push(Lane::Call, header, [method.as_bytes(), body]);
+        }
+        let piece = self.end.piece(Lane::Call).min(limit - method.len()).max(1);
+        let mut pieces = body.chunks(piece).peekable();
+        let mut name = method;
+        while let Some(piece) = pieces.next() {
+            let bits = if pieces.peek().is_some() { Bits::STREAM } else { Bits::default() };
+            let call = Call { sequence, method: name, body: piece, failed: false };
+            let header = Header::new(codec, bits, &call.options(), 0);
+            self.push(Lane::Call, header, [name.as_bytes(), piece])?;
+            name = "";
+        }
+        Ok(())
     }
 
     /// Sends a frame, however long there is no room for it.

@@ -138,7 +138,7 @@ fn calls_get_their_own_answer_and_errors_their_text() {
 #[test]
 fn a_long_log_record_is_cut_and_says_so() {
     let (mut master, _shard, mut session) = pair();
-    let record = Record { level: rr_wire::log::Level::Error, unit: 0, text: &[b'x'; 2 * RING] };
+    let record = Record { level: rr_wire::log::Level::Error, unit: 0, text: &[b'x'; 2 * RING], context: b"" };
     session.log(&record).expect("logs");
     let frame = master.receive(Lane::Call).expect("sound").expect("a record");
     let call = Call::parse(&frame.header, &frame.payload).expect("a call");

@@ -19,6 +19,8 @@ use std::sync::{Arc, Weak};
 
 /// Bytes that are written at a time.
 const PIECE: usize = 256 * 1024;
+/// Bytes that PHP's own parser reads at a time.
+const PHP_PIECE: u64 = 5 * 1024;
 /// Bytes of a form's names and fields that are kept in memory.
 const IN_MEMORY: usize = 32 << 20;
 /// What folders of this server are called, in front of a number.
@@ -307,8 +309,13 @@ impl Receiver {
 
     async fn data(&mut self, data: BytesMut) {
         let limit = self.max_file_size;
-        let Some(file) = self.file.as_mut().filter(|file| file.error == code::OK) else { return };
-        file.size += data.len() as u64;
+        let Some(file) = &mut self.file else { return };
+        if matches!(file.error, code::OK | code::FORM_SIZE) {
+            file.size += data.len() as u64;
+        }
+        if file.error != code::OK {
+            return;
+        }
         if file.size > limit {
             file.error = code::FORM_SIZE;
         } else if file.pending.is_empty() {
@@ -371,7 +378,11 @@ impl Receiver {
             mime: &file.mime,
             path: text,
             error: file.error,
-            size: if good { file.size } else { 0 },
+            size: match file.error {
+                code::OK => file.size,
+                code::FORM_SIZE => file.size.min(looked_at(self.max_file_size)),
+                _ => 0,
+            },
         };
         let _ = form::encode(&mut self.block, &Part::File(part));
         match upload {
@@ -380,6 +391,12 @@ impl Receiver {
             upload => drop(Stored(upload.into_iter().collect())),
         }
     }
+}
+
+/// How much of a file PHP has read when it finds that there is more than the form's limit. If that is too much for
+/// php.ini as well, the error is php.ini's.
+fn looked_at(limit: u64) -> u64 {
+    (limit / PHP_PIECE + 1).saturating_mul(PHP_PIECE)
 }
 
 /// The largest file as the form's field says: a number as C reads it, of which 0 is none and a negative one forbids all.

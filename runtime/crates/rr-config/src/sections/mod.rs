@@ -5,6 +5,7 @@ pub(crate) mod dev;
 pub(crate) mod endure;
 pub(crate) mod error_pages;
 pub(crate) mod http;
+pub(crate) mod kv;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod pool;

@@ -71,6 +71,8 @@ async fn a_worker_that_does_not_read_its_answers_is_ended() {
     hand.call(2, "now", b"");
     assert!(!hand.killed.load(Ordering::Relaxed));
     hand.call(3, "now", b"");
+    assert!(!hand.killed.load(Ordering::Relaxed), "one may wait for room");
+    hand.call(4, "now", b"");
     assert!(hand.killed.load(Ordering::Relaxed));
 }
 
