@@ -121,7 +121,8 @@ fn entries_end_when_they_should() {
 #[test]
 fn r_40_to_r_46_the_same_storage_over_rpc() {
     let server = options(
-        "if ($path === '/set') $kv->setMultiple(['i' => 5, 'f' => 0.5, 'b' => true, 's' => 'text', 'a' => [1]]);
+        "$kv = RoadRunner\\KeyValue::open('mem', 'php');
+         if ($path === '/set') $kv->setMultiple(['i' => 5, 'f' => 0.5, 'b' => true, 's' => 'text', 'a' => [1]]);
          return json_encode($kv->getMultiple(['php', 'raw', 'i']));",
     )
     .start();
