@@ -29,70 +29,86 @@ void rr_array_set(HashTable *array, const char *key, size_t length, zval *value)
 	zend_symtable_str_update(array, key, length, value);
 }
 
-/* Where a value is; see `Located` in values.rs. */
+/* What a look may find room for. */
 typedef struct {
-	const void *reader;
-	uint64_t found[6];
-	size_t length;
+	zend_string *text;
+	char word[8];
 	uint32_t kind;
-} rr_located;
+} rr_place;
 
 const void *rr_kv_this(zend_object *object);
-bool rr_kv_locate(const void *self, const char *key, size_t length, rr_located *located);
-bool rr_kv_copy(const rr_located *located, char *into);
+bool rr_kv_read(const void *table, const char *key, size_t length, rr_place *place);
 
 static zif_handler slow_get;
 
 enum { KIND_INT = 1, KIND_FLOAT = 2, KIND_BOOL = 3, KIND_NULL = 4, KIND_STRING = 5 };
 
+/* Room for a value of this kind and length; NULL: it is none that is read the short way. */
+char *rr_kv_room(rr_place *place, uint32_t kind, size_t length)
+{
+	place->kind = kind;
+	switch (kind) {
+		case KIND_STRING:
+			place->text = zend_string_alloc(length, 0);
+			ZSTR_VAL(place->text)[length] = '\0';
+			return ZSTR_VAL(place->text);
+		case KIND_INT:
+		case KIND_FLOAT:
+			return length == 8 ? place->word : NULL;
+		case KIND_BOOL:
+			return length == 1 ? place->word : NULL;
+		default:
+			return NULL;
+	}
+}
+
+/* The table of the object asked last: loops ask one again and again. Objects are made by open() only, which forgets it. */
+static zend_object *last_object;
+static const void *last_table;
+
+void rr_kv_forget(void)
+{
+	last_object = NULL;
+}
+
 /* KeyValue::get(): plain values straight from shared memory; everything else the long way. */
 static void fast_get(INTERNAL_FUNCTION_PARAMETERS)
 {
-	zval *key = ZEND_NUM_ARGS() >= 1 && ZEND_NUM_ARGS() <= 2 ? ZEND_CALL_ARG(execute_data, 1) : NULL;
-	const void *self;
-	rr_located located;
-	union {
-		char bytes[8];
-		int64_t number;
-		double real;
-	} word;
+	zval *key = ZEND_CALL_ARG(execute_data, 1);
+	zend_object *self = Z_OBJ_P(ZEND_THIS);
+	rr_place place;
+	place.text = NULL;
 
-	if (UNEXPECTED(!key || Z_TYPE_P(key) != IS_STRING || !(self = rr_kv_this(Z_OBJ_P(ZEND_THIS))))) {
-		slow_get(INTERNAL_FUNCTION_PARAM_PASSTHRU);
-		return;
+	if (UNEXPECTED(ZEND_NUM_ARGS() < 1 || ZEND_NUM_ARGS() > 2 || Z_TYPE_P(key) != IS_STRING)) {
+		goto slow;
 	}
-	if (!rr_kv_locate(self, Z_STRVAL_P(key), Z_STRLEN_P(key), &located)) {
-		slow_get(INTERNAL_FUNCTION_PARAM_PASSTHRU);
-		return;
+	if (self != last_object) {
+		last_table = rr_kv_this(self);
+		last_object = last_table ? self : NULL;
 	}
-	switch (located.kind) {
-		case KIND_STRING: {
-			zend_string *text = zend_string_alloc(located.length, 0);
-			if (EXPECTED(rr_kv_copy(&located, ZSTR_VAL(text)))) {
-				ZSTR_VAL(text)[located.length] = '\0';
-				RETURN_STR(text);
-			}
-			zend_string_efree(text);
-			break;
+	if (UNEXPECTED(!last_object || !rr_kv_read(last_table, Z_STRVAL_P(key), Z_STRLEN_P(key), &place))) {
+		if (place.text) {
+			zend_string_efree(place.text);
 		}
-		case KIND_INT:
-			if (located.length == 8 && rr_kv_copy(&located, word.bytes)) {
-				RETURN_LONG(word.number);
-			}
-			break;
-		case KIND_FLOAT:
-			if (located.length == 8 && rr_kv_copy(&located, word.bytes)) {
-				RETURN_DOUBLE(word.real);
-			}
-			break;
-		case KIND_BOOL:
-			if (located.length == 1 && rr_kv_copy(&located, word.bytes)) {
-				RETURN_BOOL(word.bytes[0] != 0);
-			}
-			break;
-		default:
-			break;
+		goto slow;
 	}
+	switch (place.kind) {
+		case KIND_STRING:
+			RETURN_STR(place.text);
+		case KIND_INT: {
+			int64_t number;
+			memcpy(&number, place.word, sizeof number);
+			RETURN_LONG(number);
+		}
+		case KIND_FLOAT: {
+			double number;
+			memcpy(&number, place.word, sizeof number);
+			RETURN_DOUBLE(number);
+		}
+		default:
+			RETURN_BOOL(place.word[0] != 0);
+	}
+slow:
 	slow_get(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 

@@ -2,7 +2,7 @@
 
 use ext_php_rs::types::{ZendHashTable, ZendObject, Zval};
 use ext_php_rs::zend::ClassEntry;
-use rr_worker::table::{Found, Reader};
+use rr_worker::table::Reader;
 use std::ffi::{c_char, c_void};
 use std::sync::OnceLock;
 
@@ -12,6 +12,8 @@ unsafe extern "C" {
     fn rr_each_entry(array: *const ZendHashTable, give: EntryFn, context: *mut c_void);
     fn rr_array_set(array: *mut ZendHashTable, key: *const c_char, length: usize, value: *mut Zval);
     fn rr_kv_hurry(class: *mut ClassEntry);
+    fn rr_kv_room(place: *mut c_void, kind: u32, length: usize) -> *mut c_char;
+    safe fn rr_kv_forget();
 }
 
 /// Hands an entry to the closure behind `context`.
@@ -50,8 +52,9 @@ type This = fn(&ZendObject) -> Option<&'static Reader>;
 
 static THIS: OnceLock<This> = OnceLock::new();
 
-/// Puts the short way in front of `KeyValue::get()`. Does so once.
+/// Puts the short way in front of `KeyValue::get()`, once. To be called before each object of the class is made.
 pub(crate) fn hurry(class: &'static ClassEntry, this: This) {
+    rr_kv_forget();
     if THIS.set(this).is_ok() {
         // SAFETY: a registered class; one thread, and a handler that is running stays valid (Z1).
         unsafe { rr_kv_hurry(std::ptr::from_ref(class).cast_mut()) };
@@ -69,53 +72,26 @@ pub(crate) unsafe extern "C" fn rr_kv_this(object: *const ZendObject) -> *const 
     THIS.get().and_then(|this| this(object)).map_or(std::ptr::null(), std::ptr::from_ref)
 }
 
-/// Where a value is, for C.
-#[repr(C)]
-pub(crate) struct Located {
-    reader: *const Reader,
-    found: [u64; 6],
-    length: usize,
-    kind: u32,
-}
-
-const _: () = assert!(size_of::<Found>() <= size_of::<[u64; 6]>() && align_of::<Found>() <= 8);
-
-/// Looks for a key; `false`: the long way must do it.
+/// Reads a key's value into what `rr_kv_room` makes of `place`; `false`: the long way must do it.
 ///
 /// # Safety
-/// What `rr_kv_this` gave, a key of `length` bytes, room for a `Located`.
+/// What `rr_kv_this` gave, a key of `length` bytes, a place for `rr_kv_room`.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn rr_kv_locate(
-    reader: *const Reader,
+pub(crate) unsafe extern "C" fn rr_kv_read(
+    table: *const Reader,
     key: *const c_char,
     length: usize,
-    located: *mut Located,
+    place: *mut c_void,
 ) -> bool {
     // SAFETY: what `rr_kv_this` gave, which lives as long as the process.
-    let reader = unsafe { &*reader };
+    let table = unsafe { &*table };
     // SAFETY: the bytes of a PHP string that the caller holds.
     let key = unsafe { std::slice::from_raw_parts(key.cast::<u8>(), length) };
-    let Ok(Some(found)) = reader.find(key, rr_os::time::monotonic_ms) else { return false };
-    // SAFETY: the caller's own memory, for one `Located`.
-    let located = unsafe { &mut *located };
-    (located.reader, located.length, located.kind) = (reader, found.length, found.kind);
-    // SAFETY: `found` has room and alignment for a `Found` (checked at compile time), which needs no drop.
-    unsafe { located.found.as_mut_ptr().cast::<Found>().write(found) };
-    true
-}
-
-/// Copies what was found; `false`: it has changed.
-///
-/// # Safety
-/// What `rr_kv_locate` has filled, and room for its `length`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn rr_kv_copy(located: *const Located, into: *mut c_char) -> bool {
-    // SAFETY: filled by `rr_kv_locate`.
-    let located = unsafe { &*located };
-    // SAFETY: as above.
-    let found = unsafe { &*located.found.as_ptr().cast::<Found>() };
-    // SAFETY: the caller has made room for `length` bytes; they are written before they are read.
-    let into = unsafe { std::slice::from_raw_parts_mut(into.cast::<u8>(), located.length) };
-    // SAFETY: as in `rr_kv_locate`.
-    unsafe { &*located.reader }.copy(found, into)
+    table.read_into(key, rr_os::time::monotonic_ms, |kind, length| {
+        // SAFETY: the caller's place.
+        let room = unsafe { rr_kv_room(place, kind, length) };
+        // SAFETY: NULL, or room for `length` bytes that is the caller's until the call is over; they are written before
+        // anybody reads them.
+        (!room.is_null()).then(|| unsafe { std::slice::from_raw_parts_mut(room.cast::<u8>(), length) })
+    })
 }

@@ -89,11 +89,20 @@ pub struct Files {
 /// The mapped memory.
 pub(crate) struct Memory {
     mapping: Mapping,
-    touched: Mapping,
+    _touched: Mapping,
+    /// Into the mappings: looked up once, because a reader needs all three each time.
+    buckets: NonNull<Bucket>,
+    arena: NonNull<u8>,
+    marks: NonNull<AtomicU8>,
     mask: u64,
     units: u32,
     hasher: ahash::RandomState,
 }
+
+// SAFETY: the addresses lead into the mappings beside them (S1), which can be used from any thread.
+unsafe impl Send for Memory {}
+// SAFETY: what is behind them is atomics, or bytes under the rules of S3.
+unsafe impl Sync for Memory {}
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -162,7 +171,16 @@ impl Memory {
     fn of(mapping: Mapping, touched: Mapping, buckets: u64, units: u32, seeds: [u64; 4]) -> Self {
         let [a, b, c, d] = seeds;
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
-        Self { mapping, touched, mask: buckets - 1, units, hasher }
+        Self {
+            buckets: mapping.part(1).cast(),
+            arena: mapping.part(2),
+            marks: touched.part(0).cast(),
+            mapping,
+            _touched: touched,
+            mask: buckets - 1,
+            units,
+            hasher,
+        }
     }
 
     fn header(&self) -> &Header {
@@ -177,7 +195,7 @@ impl Memory {
 
     /// The unit at an address inside the arena.
     pub(crate) fn unit_of(&self, at: NonNull<u8>) -> Option<u32> {
-        let start = self.mapping.part(2).as_ptr() as usize;
+        let start = self.arena.as_ptr() as usize;
         u32::try_from((at.as_ptr() as usize).checked_sub(start)? / UNIT).ok()
     }
 
@@ -196,7 +214,7 @@ impl Memory {
     pub(crate) fn bucket(&self, index: u64) -> &Bucket {
         let at = usize::try_from(index & self.mask).unwrap_or(0);
         // SAFETY: the mask keeps it inside part 1, which `self` owns (S1, S2).
-        let bucket = unsafe { self.mapping.part(1).cast::<Bucket>().add(at) };
+        let bucket = unsafe { self.buckets.add(at) };
         // SAFETY: as above, aligned, and any bytes are a `Bucket` (S4).
         unsafe { bucket.as_ref() }
     }
@@ -208,7 +226,7 @@ impl Memory {
             return None;
         }
         // SAFETY: `unit` is inside part 2, which `self` owns (S1, S2).
-        let node = unsafe { self.mapping.part(2).add(unit as usize * UNIT).cast::<Node>() };
+        let node = unsafe { self.arena.add(unit as usize * UNIT).cast::<Node>() };
         // SAFETY: all of it is inside (checked), aligned to a unit, and any bytes are a `Node` (S4).
         Some(unsafe { node.as_ref() })
     }
@@ -218,7 +236,7 @@ impl Memory {
         let at = (unit as usize).checked_mul(UNIT)?.checked_add(offset)?;
         let fits = at.checked_add(length)? <= self.units as usize * UNIT;
         // SAFETY: inside part 2 (checked), which `self` owns (S1, S2).
-        fits.then(|| unsafe { self.mapping.part(2).add(at) })
+        fits.then(|| unsafe { self.arena.add(at) })
     }
 
     /// Whether the key of `unit` is `key`. Its bytes may change meanwhile.
@@ -239,8 +257,10 @@ impl Memory {
         if rest.is_empty() {
             return true;
         }
-        let last = read(chunks.len()).to_ne_bytes();
-        last[..rest.len()] == *rest
+        // By hand: up to 7 bytes are not worth a call.
+        let last = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let mask = u64::MAX >> (64 - 8 * rest.len());
+        u64::from_le(read(chunks.len())) & mask == last
     }
 
     /// Copies the value of `unit` out. Its bytes may change meanwhile.
@@ -262,7 +282,7 @@ impl Memory {
     pub(crate) fn mark(&self, index: u64) -> &AtomicU8 {
         let at = usize::try_from(index & self.mask).unwrap_or(0);
         // SAFETY: the mask keeps it inside of the mapping, which `self` owns (S1, S2).
-        let mark = unsafe { self.touched.part(0).cast::<AtomicU8>().add(at) };
+        let mark = unsafe { self.marks.add(at) };
         // SAFETY: as above; any byte is an `AtomicU8` (S4).
         unsafe { mark.as_ref() }
     }
@@ -302,6 +322,23 @@ impl Reader {
         Ok(Self { memory: Memory::attach(table, touched)? })
     }
 
+    /// Gives the value of a key to `room`, which makes room for it: its kind and length in, where it goes out; `None` there
+    /// ends the look. `false`: there is no such key, or the long way has to be gone.
+    ///
+    /// What `room` has given may hold anything unless this returns `true`.
+    #[inline]
+    pub fn read_into<'a>(
+        &self,
+        key: &[u8],
+        now: impl Fn() -> u64,
+        room: impl FnOnce(u32, usize) -> Option<&'a mut [u8]>,
+    ) -> bool {
+        match self.find(key, now) {
+            Ok(Some(found)) => room(found.kind, found.length).is_some_and(|into| self.copy(&found, into)),
+            Ok(None) | Err(Busy) => false,
+        }
+    }
+
     /// Looks for a key. `now`: milliseconds of the monotonic clock, asked for only where the value ends some time.
     ///
     /// # Errors
@@ -325,6 +362,7 @@ impl Reader {
         Err(Busy)
     }
 
+    #[inline]
     fn walk(&self, bucket: &Bucket, index: u64, seen: u32, hash: u64, key: &[u8]) -> Option<Found> {
         let memory = &self.memory;
         let mut unit = bucket.head.load(Ordering::Relaxed);
