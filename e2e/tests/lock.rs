@@ -443,15 +443,31 @@ fn in_every_mode_a_lock_ends_with_its_request() {
         if ($_SERVER['REQUEST_URI'] === '/keep') {
             $GLOBALS['kept'] = RoadRunner\\Lock::acquire('a');
         }
+        $with = fn (string $end) => RoadRunner\\Lock::with('a', function () use ($end) {
+            echo 'inside ';
+            $end === 'exit' ? exit : str_repeat('x', PHP_INT_MAX);
+        }, ttl: 60);
+        match ($_SERVER['REQUEST_URI']) {
+            '/exit' => $with('exit'),
+            '/fatal' => $with('fatal'),
+            default => null,
+        };
         echo RoadRunner\\Lock::exists('a') ? 'held' : 'free';";
     for mode in ["classic", "globals", "snapshot"] {
         let source = format!(
             "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
                 ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', '{mode}')->run();"
         );
-        let server = Options::source(&source).file("public/index.php", file).start();
+        let server = Options::source(&source).file("public/index.php", file).expect_errors().start();
         let seen = (server.text("/keep"), server.text("/"), server.text("/keep"));
         assert_eq!(seen, ("held".to_owned(), "free".to_owned(), "held".to_owned()), "{mode}");
+        assert_eq!(
+            (server.text("/exit"), server.text("/")),
+            ("inside ".to_owned(), "free".to_owned()),
+            "{mode}"
+        );
+        assert_eq!(server.get("/fatal").status, 500, "{mode}");
+        assert_eq!(server.text("/"), "free", "{mode}");
         server.stop();
     }
 }
