@@ -396,10 +396,7 @@ impl Session {
         }
     }
 
-    /// Tells a method of the master something; waits for room, never for the master to read it.
-    ///
-    /// # Errors
-    /// `TooLarge`, or a broken channel.
+    /// Calls a method of the master without waiting for a result. Errors: `TooLarge`, or a broken channel.
     pub fn tell(&mut self, method: &str, body: &[u8]) -> Result<(), SessionError> {
         self.send_call(Flags::RAW, ONE_WAY, method, body)
     }
