@@ -6,6 +6,125 @@
 
 namespace RoadRunner {
     /**
+     * A number that only goes up.
+     */
+    class Counter {
+        public function __construct() {}
+
+        /**
+         * Adds to it, 1 unless given.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException it would go down, or the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float|null $by
+         * @param array|null $labels
+         * @return void
+         */
+        public function inc(?float $by = null, ?array $labels = null): void {}
+
+        /**
+         * The counter for these values of its labels: the fastest to count with.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Counter
+         */
+        public function with(array $labels): \RoadRunner\Counter {}
+    }
+
+    /**
+     * A number that goes up and down.
+     */
+    class Gauge {
+        public function __construct() {}
+
+        /**
+         * Takes from it, 1 unless given.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float|null $by
+         * @param array|null $labels
+         * @return void
+         */
+        public function dec(?float $by = null, ?array $labels = null): void {}
+
+        /**
+         * Adds to it, 1 unless given.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float|null $by
+         * @param array|null $labels
+         * @return void
+         */
+        public function inc(?float $by = null, ?array $labels = null): void {}
+
+        /**
+         * Sets it.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float $value
+         * @param array|null $labels
+         * @return void
+         */
+        public function set(float $value, ?array $labels = null): void {}
+
+        /**
+         * The gauge for these values of its labels.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Gauge
+         */
+        public function with(array $labels): \RoadRunner\Gauge {}
+    }
+
+    /**
+     * Observations, counted in buckets.
+     */
+    class Histogram {
+        public function __construct() {}
+
+        /**
+         * Takes an observation.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException it is not finite, or the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float $value
+         * @param array|null $labels
+         * @return void
+         */
+        public function observe(float $value, ?array $labels = null): void {}
+
+        /**
+         * The histogram for these values of its labels.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Histogram
+         */
+        public function with(array $labels): \RoadRunner\Histogram {}
+    }
+
+    /**
      * A key-value storage.
      */
     class KeyValue {
@@ -274,6 +393,329 @@ namespace RoadRunner {
          * @return mixed
          */
         public static function with(string $name, mixed $callback, float $ttl = 0.0, float $wait = 0.0, bool $shared = false): mixed {}
+    }
+
+    /**
+     * The server's log. What stands in the context is in fields of its own: `Log::info('paid', ['order' => 7])`.
+     *
+     * Inside a worker the line has the number of the request; elsewhere it is written to stderr.
+     */
+    class Log {
+        public function __construct() {}
+
+        /**
+         * Somebody must act at once.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function alert(mixed $message, ?array $context = null): void {}
+
+        /**
+         * A channel of that name.
+         *
+         * @throws Exception the name is empty, or longer than 64 bytes
+         *
+         * @param string $name
+         * @return \RoadRunner\LogChannel
+         */
+        public static function channel(string $name): \RoadRunner\LogChannel {}
+
+        /**
+         * A part does not work.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function critical(mixed $message, ?array $context = null): void {}
+
+        /**
+         * For the developer.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function debug(mixed $message, ?array $context = null): void {}
+
+        /**
+         * The server cannot be used.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function emergency(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something went wrong.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function error(mixed $message, ?array $context = null): void {}
+
+        /**
+         * What happened.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function info(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Of a level by its name.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         * @throws Exception there is no such level
+         *
+         * @param string $level
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function log(string $level, mixed $message, ?array $context = null): void {}
+
+        /**
+         * Worth noting.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function notice(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something to look at.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public static function warning(mixed $message, ?array $context = null): void {}
+    }
+
+    /**
+     * A channel of the log: a logger's name, which `logs.channels` can give a level, a look and outputs of its own.
+     */
+    class LogChannel {
+        public function __construct() {}
+
+        /**
+         * Somebody must act at once.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function alert(mixed $message, ?array $context = null): void {}
+
+        /**
+         * A part does not work.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function critical(mixed $message, ?array $context = null): void {}
+
+        /**
+         * For the developer.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function debug(mixed $message, ?array $context = null): void {}
+
+        /**
+         * The server cannot be used.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function emergency(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something went wrong.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function error(mixed $message, ?array $context = null): void {}
+
+        /**
+         * What happened.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function info(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Of a level by its name.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         * @throws Exception there is no such level
+         *
+         * @param string $level
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function log(string $level, mixed $message, ?array $context = null): void {}
+
+        /**
+         * Worth noting.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function notice(mixed $message, ?array $context = null): void {}
+
+        /**
+         * Something to look at.
+         *
+         * @param string|\Stringable $message
+         * @param array<string, mixed> $context
+         *
+         * @param mixed $message
+         * @param array|null $context
+         * @return void
+         */
+        public function warning(mixed $message, ?array $context = null): void {}
+    }
+
+    /**
+     * Declares the metrics of the app: `Metrics::counter('hits', ['route'])->inc(1, ['/'])`.
+     *
+     * A collector is made by the first call that names it, or stands in `metrics.collect` of the config; calls that name
+     * it again get the same. Counting works inside a worker only; without a `metrics` section nobody can read it.
+     */
+    class Metrics {
+        public function __construct() {}
+
+        /**
+         * A counter. Names in Prometheus' style end with `_total`.
+         *
+         * @param list<string> $labels names of its labels
+         * @throws MetricsException a label is no text
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param string|null $help
+         * @return \RoadRunner\Counter
+         */
+        public static function counter(string $name, ?array $labels = null, ?string $help = null): \RoadRunner\Counter {}
+
+        /**
+         * A gauge.
+         *
+         * @param list<string> $labels names of its labels
+         * @throws MetricsException a label is no text
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param string|null $help
+         * @return \RoadRunner\Gauge
+         */
+        public static function gauge(string $name, ?array $labels = null, ?string $help = null): \RoadRunner\Gauge {}
+
+        /**
+         * A histogram.
+         *
+         * @param list<string> $labels names of its labels
+         * @param list<int|float> $buckets upper bounds, ascending; unset, those of Prometheus from 5 ms to 10 s
+         * @throws MetricsException a label is no text, or a bucket no number
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param array|null $buckets
+         * @param string|null $help
+         * @return \RoadRunner\Histogram
+         */
+        public static function histogram(string $name, ?array $labels = null, ?array $buckets = null, ?string $help = null): \RoadRunner\Histogram {}
+
+        /**
+         * A summary.
+         *
+         * @param list<string> $labels names of its labels
+         * @param list<float> $quantiles from 0 to 1
+         * @throws MetricsException a label is no text, or a quantile no number
+         *
+         * @param string $name
+         * @param array|null $labels
+         * @param array|null $quantiles
+         * @param string|null $help
+         * @return \RoadRunner\Summary
+         */
+        public static function summary(string $name, ?array $labels = null, ?array $quantiles = null, ?string $help = null): \RoadRunner\Summary {}
+
+        /**
+         * Forgets a collector and its numbers. Objects that count for it make it anew.
+         *
+         * @throws MetricsException there is none of that name
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @return void
+         */
+        public static function unregister(string $name): void {}
     }
 
     /**
@@ -849,6 +1291,37 @@ namespace RoadRunner {
     }
 
     /**
+     * Observations of the last ten minutes, as quantiles.
+     */
+    class Summary {
+        public function __construct() {}
+
+        /**
+         * Takes an observation.
+         *
+         * @param list<string> $labels values of its labels, in their order, unless `with()` has given them
+         * @throws MetricsException it is not finite, or the labels do not fit
+         * @throws RoleException outside of a worker
+         *
+         * @param float $value
+         * @param array|null $labels
+         * @return void
+         */
+        public function observe(float $value, ?array $labels = null): void {}
+
+        /**
+         * The summary for these values of its labels.
+         *
+         * @param list<string> $labels
+         * @throws MetricsException the labels do not fit
+         *
+         * @param array $labels
+         * @return \RoadRunner\Summary
+         */
+        public function with(array $labels): \RoadRunner\Summary {}
+    }
+
+    /**
      * The worker's side of the loop mode: `while ($request = $worker->receive()) { $worker->respond(…); }`
      */
     class Worker {
@@ -940,6 +1413,11 @@ namespace RoadRunner {
      * A lock was not free in time, or there are too many.
      */
     class LockException extends Exception {}
+
+    /**
+     * A metric was refused: its type, labels, number or name do not fit.
+     */
+    class MetricsException extends Exception {}
 
     /**
      * The request has run for `exec_ttl`, or the script for `max_execution_time`: thrown wherever the script is, so that

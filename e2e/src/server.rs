@@ -139,9 +139,10 @@ impl Server {
             status.unwrap_or_else(|| panic!("still runs after {patience:?}:\n{}", server.logs.text()));
         server.check_nothing_left();
         // The pipes are at their ends, but their readers may not have got there.
-        let mut last = String::new();
+        let mut last = None;
         let read = until(SOON, || {
-            let text = server.logs.text() + &server.stdout.text();
+            let text = Some(server.logs.text() + &server.stdout.text());
+            // Nothing at the first look may be a reader that has not begun.
             let same = text == last;
             last = text;
             std::thread::sleep(Duration::from_millis(20));

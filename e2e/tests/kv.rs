@@ -121,7 +121,8 @@ fn entries_end_when_they_should() {
 #[test]
 fn r_40_to_r_46_the_same_storage_over_rpc() {
     let server = options(
-        "if ($path === '/set') $kv->setMultiple(['i' => 5, 'f' => 0.5, 'b' => true, 's' => 'text', 'a' => [1]]);
+        "$kv = RoadRunner\\KeyValue::open('mem', 'php');
+         if ($path === '/set') $kv->setMultiple(['i' => 5, 'f' => 0.5, 'b' => true, 's' => 'text', 'a' => [1]]);
          return json_encode($kv->getMultiple(['php', 'raw', 'i']));",
     )
     .start();
@@ -281,11 +282,12 @@ fn workers_killed_at_any_moment_leave_the_storage_whole() {
              }
              return 'whole';
          }
-         for (;;) {
+         while (!$request->isCancelled()) {
              $i = mt_rand(0, 49);
              $kv->set(\"k$i\", str_repeat(chr(mt_rand(65, 90)), mt_rand(1, 20000)));
              $kv->get('k' . mt_rand(0, 49));
-         }",
+         }
+         return 'cancelled';",
     )
     .workers(4)
     .set("kv.mem.config.max_memory", "'512KB'")

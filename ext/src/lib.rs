@@ -32,6 +32,13 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::rpc::Rpc>()
         .class::<api::key_value::KeyValue>()
         .class::<api::lock::Lock>()
+        .class::<api::log::Log>()
+        .class::<api::log::LogChannel>()
+        .class::<api::metrics::Metrics>()
+        .class::<api::metrics::Counter>()
+        .class::<api::metrics::Gauge>()
+        .class::<api::metrics::Histogram>()
+        .class::<api::metrics::Summary>()
 }
 
 /// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.

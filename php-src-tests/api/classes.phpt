@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Lock'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Lock', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -118,3 +118,44 @@ final class Lock
     static forceRelease(string $name): bool
     static with(string $name, mixed $callback, float $ttl = 0.0, float $wait = 0.0, bool $shared = false): mixed
     token(): int
+final class Metrics
+    static counter(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Counter
+    static gauge(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Gauge
+    static histogram(string $name, ?array $labels = NULL, ?array $buckets = NULL, ?string $help = NULL): RoadRunner\Histogram
+    static summary(string $name, ?array $labels = NULL, ?array $quantiles = NULL, ?string $help = NULL): RoadRunner\Summary
+    static unregister(string $name): void
+final class Counter
+    inc(?float $by = NULL, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Counter
+final class Gauge
+    dec(?float $by = NULL, ?array $labels = NULL): void
+    inc(?float $by = NULL, ?array $labels = NULL): void
+    set(float $value, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Gauge
+final class Histogram
+    observe(float $value, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Histogram
+final class Summary
+    observe(float $value, ?array $labels = NULL): void
+    with(array $labels): RoadRunner\Summary
+final class Log
+    static alert(mixed $message, ?array $context = NULL): void
+    static channel(string $name): RoadRunner\LogChannel
+    static critical(mixed $message, ?array $context = NULL): void
+    static debug(mixed $message, ?array $context = NULL): void
+    static emergency(mixed $message, ?array $context = NULL): void
+    static error(mixed $message, ?array $context = NULL): void
+    static info(mixed $message, ?array $context = NULL): void
+    static log(string $level, mixed $message, ?array $context = NULL): void
+    static notice(mixed $message, ?array $context = NULL): void
+    static warning(mixed $message, ?array $context = NULL): void
+final class LogChannel
+    alert(mixed $message, ?array $context = NULL): void
+    critical(mixed $message, ?array $context = NULL): void
+    debug(mixed $message, ?array $context = NULL): void
+    emergency(mixed $message, ?array $context = NULL): void
+    error(mixed $message, ?array $context = NULL): void
+    info(mixed $message, ?array $context = NULL): void
+    log(string $level, mixed $message, ?array $context = NULL): void
+    notice(mixed $message, ?array $context = NULL): void
+    warning(mixed $message, ?array $context = NULL): void

@@ -6,7 +6,7 @@ roadrunner
 <?php
 require __DIR__ . '/../attempt.inc';
 
-foreach (['Server', 'Request', 'Worker', 'Lock'] as $name) {
+foreach (['Server', 'Request', 'Worker', 'Lock', 'Counter', 'LogChannel'] as $name) {
     $class = "RoadRunner\\$name";
     attempt("new $name", fn () => new $class());
     attempt("$name without its constructor", fn () => (new ReflectionClass($class))->newInstanceWithoutConstructor());
@@ -29,5 +29,11 @@ Worker unserialized: Exception: %s
 new Lock: Exception: %s
 Lock without its constructor: ReflectionException: %s
 Lock unserialized: Exception: %s
+new Counter: Exception: %s
+Counter without its constructor: ReflectionException: %s
+Counter unserialized: Exception: %s
+new LogChannel: Exception: %s
+LogChannel without its constructor: ReflectionException: %s
+LogChannel unserialized: Exception: %s
 a server serialized: Exception: %s
 a server cloned: Error: %s

@@ -14,6 +14,8 @@ foreach (['reload', 'stop', 'workers'] as $call) {
 attempt('Lock::acquire()', fn () => RoadRunner\Lock::acquire('a'));
 attempt('Lock::with()', fn () => RoadRunner\Lock::with('a', fn () => print 'called'));
 attempt('Lock::exists()', fn () => RoadRunner\Lock::exists('a'));
+attempt('Metrics::counter()->inc()', fn () => RoadRunner\Metrics::counter('hits')->with([])->inc());
+attempt('Metrics::unregister()', fn () => RoadRunner\Metrics::unregister('hits'));
 ?>
 --EXPECT--
 Server::reload(): RoadRunner\RoleException: this works inside a worker only, while the server runs
@@ -22,3 +24,5 @@ Server::workers(): RoadRunner\RoleException: this works inside a worker only, wh
 Lock::acquire(): RoadRunner\RoleException: this works inside a worker only, while the server runs
 Lock::with(): RoadRunner\RoleException: this works inside a worker only, while the server runs
 Lock::exists(): RoadRunner\RoleException: this works inside a worker only, while the server runs
+Metrics::counter()->inc(): RoadRunner\RoleException: this works inside a worker only, while the server runs
+Metrics::unregister(): RoadRunner\RoleException: this works inside a worker only, while the server runs

@@ -23,6 +23,8 @@ pub(crate) struct Nursery {
     pub(crate) spin: Duration,
     pub(crate) shard: Arc<Shard>,
     pub(crate) obituaries: Obituaries,
+    /// Reads what workers count.
+    pub(crate) metrics: Arc<rr_metrics::Registry>,
     pub(crate) command: Command,
     /// For the request id in a worker's output.
     pub(crate) served_by: Mutex<Weak<Pool>>,
@@ -88,6 +90,7 @@ impl Generation {
         };
         let spin_us = u64::try_from(nursery.spin.as_micros()).unwrap_or(0);
         let start = Start { worker, pool: nursery.pool.clone(), slot, ring: nursery.ring, spin_us };
+        let counts = Counts::new(nursery, worker, end.cells());
         let (pid, pidfd) = if self.exec {
             self.exec(start, &descriptors).map_err(io("starting PHP for a worker"))?
         } else {
@@ -102,6 +105,7 @@ impl Generation {
         let ended = Box::pin(async move {
             let _ = watched.readable().await;
             let exit = obituary.read().await;
+            drop(counts);
             Ended { exit: describe(exit), last_words: tail.text() }
         });
         Ok(Spawned { pid, channel: AnyChannel::Shm(ShmChannel::new(end)), process, ended })
@@ -128,6 +132,27 @@ impl Generation {
                 tracing::warn!(target: "server", pool, pid, worker, "a worker's output is lost: {error}");
             }
         });
+    }
+}
+
+/// What a worker counts, from before it can until nobody writes there any more.
+struct Counts {
+    metrics: Arc<rr_metrics::Registry>,
+    worker: (Arc<str>, u64),
+}
+
+impl Counts {
+    fn new(nursery: &Nursery, worker: u64, cells: rr_shm::cells::Cells) -> Self {
+        let worker: (Arc<str>, u64) = (nursery.pool.as_str().into(), worker);
+        let metrics = Arc::clone(&nursery.metrics);
+        metrics.worker_began(worker.clone(), cells);
+        Self { metrics, worker }
+    }
+}
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        self.metrics.worker_ended(&self.worker);
     }
 }
 

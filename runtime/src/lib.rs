@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod applog;
 mod banner;
 mod calls;
 mod dev;

@@ -1,9 +1,10 @@
 //! The one list of plugins.
 
 use crate::settings;
-use rr_config::Config;
+use rr_config::{CollectorType, Config};
 use rr_http::{ErrorPages, HttpPlugin};
 use rr_kv::{Memory, Storages};
+use rr_metrics::{Definition, Kind, MetricsPlugin};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
 use std::os::fd::OwnedFd;
@@ -47,6 +48,7 @@ pub(crate) fn services(config: &Config, registry: &mut Registry) {
 pub(crate) fn background(
     config: &Config,
     registry: &Arc<Registry>,
+    metrics: &Arc<rr_metrics::Registry>,
 ) -> Result<Vec<Box<dyn Background>>, String> {
     let mut plugins: Vec<Box<dyn Background>> = Vec::new();
     if let Some(rpc) = &config.rpc {
@@ -58,7 +60,41 @@ pub(crate) fn background(
         let plugin = RpcPlugin::bind(settings, Arc::clone(registry)).map_err(|error| error.to_string())?;
         plugins.push(Box::new(plugin));
     }
+    if let Some(section) = &config.metrics {
+        let plugin = MetricsPlugin::bind(&section.address, Arc::clone(metrics));
+        plugins.push(Box::new(plugin.map_err(|error| error.to_string())?));
+    }
     Ok(plugins)
+}
+
+/// The metrics, with the collectors of the config. They are there without a section too: workers may count where
+/// nobody looks.
+///
+/// # Errors
+/// The text of what is wrong with the first collector that Prometheus would not take.
+pub(crate) fn metrics(config: &Config) -> Result<Arc<rr_metrics::Registry>, String> {
+    let section = config.metrics.clone().unwrap_or_default();
+    let registry = rr_metrics::Registry::new(rr_metrics::Limits { series: section.max_series });
+    for (name, collector) in section.collect {
+        let key = format!("metrics.collect.{name}");
+        let definition = Definition {
+            name,
+            kind: match collector.kind {
+                CollectorType::Counter => Kind::Counter,
+                CollectorType::Gauge => Kind::Gauge,
+                CollectorType::Histogram => Kind::Histogram,
+                CollectorType::Summary => Kind::Summary,
+            },
+            namespace: collector.namespace,
+            subsystem: collector.subsystem,
+            help: collector.help,
+            labels: collector.labels,
+            buckets: collector.buckets,
+            objectives: collector.objectives,
+        };
+        registry.declare(definition).map_err(|error| format!("{key}: {}", error.cause))?;
+    }
+    Ok(Arc::new(registry))
 }
 
 /// The key-value storages.

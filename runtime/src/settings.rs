@@ -66,12 +66,6 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
         note(!http.middleware.is_empty(), "http.middleware", "requests go to the handler unchanged");
         note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
     }
-    let logs = &config.logs;
-    note(
-        logs.file.is_some(),
-        "logs.file_logger_options",
-        "name a file in logs.output and rotate it from outside",
-    );
     note(config.endure.print_graph, "endure.print_graph", "there is no plugin graph");
     notes
 }

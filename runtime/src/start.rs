@@ -1,6 +1,7 @@
 //! The life of a master: bind, boot, fork, serve, drain.
 
 use crate::admin::{Desk, Order};
+use crate::applog::{self, LogSeries};
 use crate::banner::Banner;
 use crate::calls::Methods;
 use crate::generation::Nursery;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use rr_config::{Config, Loaded};
 use rr_dev::Dev;
 use rr_log::Guard;
+use rr_metrics::{PoolSeries, ProcessSeries};
 use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
@@ -116,8 +118,15 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     registry.add(storages.service());
     registry.tell(Arc::new(storages.clone()));
     plugins::services(config, &mut registry);
+    registry.add(applog::service());
+    let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
+    // CFG-14: RoadRunner's methods come with the section.
+    registry.add(match config.metrics {
+        Some(_) => rr_metrics::service(&metrics),
+        None => rr_metrics::native(&metrics),
+    });
     let registry = Arc::new(registry);
-    let background = plugins::background(config, &registry).map_err(ServeError::Settings)?;
+    let background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
@@ -146,7 +155,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
             for (_, storage) in storages.iter() {
                 runtime.spawn(Arc::clone(storage).run());
             }
-            let office = Office { orders, inbox, desk, registry, background };
+            let office = Office { orders, inbox, desk, registry, metrics, background };
             let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -182,6 +191,7 @@ struct Office {
     inbox: mpsc::UnboundedReceiver<Order>,
     desk: Arc<Desk>,
     registry: Arc<Registry>,
+    metrics: Arc<rr_metrics::Registry>,
     background: Vec<Box<dyn Background>>,
 }
 
@@ -197,7 +207,7 @@ struct Server {
 
 impl Server {
     async fn run(self, entries: Vec<Entry>, office: Office, log: &Guard) -> Result<i32, ServeError> {
-        let Office { orders, mut inbox, desk, registry, background } = office;
+        let Office { orders, mut inbox, desk, registry, metrics, background } = office;
         let obituaries = Obituaries::default();
         signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
         tokio::spawn(self.reactor.clone().run());
@@ -217,6 +227,7 @@ impl Server {
             spin: pool_config.spin,
             shard: Arc::clone(&self.shard),
             obituaries,
+            metrics: Arc::clone(&metrics),
             command: self.command,
             served_by: Mutex::new(Weak::new()),
         });
@@ -239,6 +250,9 @@ impl Server {
         );
         *nursery.served_by.lock() = Arc::downgrade(&pool);
         desk.serve(plugin.name(), &pool);
+        metrics.offer(Arc::new(ProcessSeries::new(env!("CARGO_PKG_VERSION"), self.php.clone())));
+        metrics.offer(Arc::new(PoolSeries::new(&pool)));
+        metrics.offer(Arc::new(LogSeries));
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let started = tokio::select! {
             started = pool.start() => started.map_err(|error| ServeError::Boot(error.to_string())),

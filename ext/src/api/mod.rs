@@ -3,6 +3,8 @@
 pub(crate) mod exceptions;
 pub(crate) mod key_value;
 pub(crate) mod lock;
+pub(crate) mod log;
+pub(crate) mod metrics;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod rpc;

@@ -2,7 +2,7 @@
 //! the transport.
 
 use crate::role::{printed, session};
-use rr_wire::log::{Level, Record};
+use rr_wire::log::{Entry, Level, Record};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 
@@ -93,6 +93,26 @@ fn level_of(message: &[u8]) -> Option<Level> {
         Some(Level::Warn)
     } else {
         Some(Level::Info)
+    }
+}
+
+/// What the app logs; `fields` is a JSON object or empty.
+pub(crate) fn entry(level: Level, channel: &str, text: &[u8], fields: &[u8]) {
+    let sent = GREETED.with(Cell::get)
+        && session::try_with(|session| {
+            let entry = Entry { level, unit: session.unit(), channel, text, fields };
+            session.entry(&entry).is_ok()
+        })
+        .unwrap_or(false);
+    if !sent {
+        let level = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        let line = [level.as_bytes(), channel.as_bytes(), text, fields].join(&b' ');
+        let _ = std::io::stderr().write_all(&[line.trim_ascii_end(), b"\n"].concat());
     }
 }
 

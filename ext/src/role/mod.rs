@@ -10,6 +10,7 @@ pub(crate) mod printed;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod tables;
+pub(crate) mod vitals;
 pub(crate) mod web;
 pub(crate) mod web_plan;
 pub(crate) mod web_unit;

@@ -5,7 +5,7 @@ use crate::api::request::Request;
 use crate::api::response::Parts;
 use crate::api::worker::Worker;
 use crate::role::answer::{self, Failure, end_of_ended, end_stream, send, send_error};
-use crate::role::{dev, hooks, leaks, session};
+use crate::role::{dev, hooks, leaks, session, vitals};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
@@ -65,6 +65,9 @@ pub(crate) fn handler(handler: &Callable, app: &Zval) -> i32 {
         // Destructors are PHP code.
         let freed = [value, request, app].map(zend::free).iter().all(|freed| *freed);
         hooks::flush_output();
+        if sound && freed {
+            vitals::tell();
+        }
         if !zend::end_request(!(sound && freed)) {
             return BROKEN;
         }
@@ -110,6 +113,7 @@ pub(crate) fn next() -> PhpResult<Option<Request>> {
     session::with(|_| ())?;
     unanswered();
     hooks::flush_output();
+    vitals::tell();
     if !zend::end_request(false) || PHP_BROKEN.with(Cell::get) {
         PHP_BROKEN.with(|broken| broken.set(true));
         return Err(exceptions::of(Cause::Channel, "PHP is broken after a fatal error; the worker ends"));

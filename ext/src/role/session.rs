@@ -22,6 +22,11 @@ pub(crate) fn with<T>(work: impl FnOnce(&mut Session) -> T) -> PhpResult<T> {
     try_with(work).ok_or_else(|| wrong_role("this works inside a worker only, while the server runs"))
 }
 
+/// Whether this process is a worker.
+pub(crate) fn is_there() -> bool {
+    SESSION.with(|slot| slot.try_borrow().is_ok_and(|session| session.is_some()))
+}
+
 /// Uses the session if there is one and nobody uses it now.
 pub(crate) fn try_with<T>(work: impl FnOnce(&mut Session) -> T) -> Option<T> {
     SESSION.with(|slot| slot.try_borrow_mut().ok()?.as_mut().map(work))

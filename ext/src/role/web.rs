@@ -1,7 +1,7 @@
 //! Workers of the web modes: each request is a script, or a call, that sees superglobals and prints its response.
 
 use crate::role::web_plan::Place;
-use crate::role::{dev, hooks, leaks, session, web_unit, web_variables, worker};
+use crate::role::{dev, hooks, leaks, session, vitals, web_unit, web_variables, worker};
 use crate::zend::web::{self, Texts};
 use crate::zend::{self, Callable, Ending, Outcome};
 use ext_php_rs::types::Zval;
@@ -197,6 +197,9 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) 
         web_unit::failed("the request could not be started");
         false
     };
+    if sound {
+        vitals::tell();
+    }
     let ended = web::end(!sound);
     web_unit::close();
     if !classic {

@@ -7,9 +7,11 @@
 //! - **Z4** PHP code runs only inside the shim's `zend_try`, so no bailout crosses a Rust frame that owns something.
 #![allow(unsafe_code, reason = "one of the three rooms for unsafe code, see ARCHITECTURE.md")]
 
+pub(crate) mod counter;
 pub(crate) mod dev;
 pub(crate) mod embedded;
 pub(crate) mod values;
+pub(crate) mod vitals;
 pub(crate) mod web;
 
 use ext_php_rs::types::{ZendStr, Zval};

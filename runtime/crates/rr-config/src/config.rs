@@ -10,6 +10,7 @@ use crate::sections::http::Http;
 use crate::sections::kv::{Storage, Storages};
 use crate::sections::lock::Lock;
 use crate::sections::logs::Logs;
+use crate::sections::metrics::Metrics;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// The goridge listener; `None` when there is no section.
     pub rpc: Option<Rpc>,
+    /// Metrics for Prometheus; `None` when there is no section: nobody can read them then.
+    pub metrics: Option<Metrics>,
     /// Key-value storages.
     pub kv: Vec<Storage>,
     /// Locks.
@@ -39,7 +42,6 @@ pub struct Config {
 /// What RoadRunner serves and this version does not.
 const UNSERVED: &[&str] = &[
     "jobs",
-    "metrics",
     "status",
     "grpc",
     "tcp",
@@ -67,7 +69,7 @@ const UNSERVED: &[&str] = &[
 ];
 
 const KNOWN: &[&str] =
-    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock"];
+    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock", "metrics"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -75,6 +77,7 @@ impl Config {
         let mut decoder = Decoder::default();
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
+        let metrics = section(&raw, "metrics", &Maybe, &mut decoder).flatten();
         let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let lock = section(&raw, "lock", &Nested, &mut decoder).unwrap_or_default();
@@ -91,7 +94,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, kv, lock, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, metrics, kv, lock, logs, endure, dev, raw }),
         }
     }
 

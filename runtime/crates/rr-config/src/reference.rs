@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
 use crate::sections::{
-    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, lock::Lock, logs::Logs, rpc::Rpc, server::Server,
+    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, lock::Lock, logs::Logs, metrics::Metrics,
+    rpc::Rpc, server::Server,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -13,6 +14,7 @@ pub fn reference() -> String {
     table::<Server>(&mut out, "server");
     table::<Http>(&mut out, "http");
     table::<Rpc>(&mut out, "rpc");
+    table::<Metrics>(&mut out, "metrics");
     table::<MemoryStorage>(&mut out, "kv.<name>.config");
     table::<Lock>(&mut out, "lock");
     table::<Logs>(&mut out, "logs");

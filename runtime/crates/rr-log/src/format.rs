@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use std::fmt::{Debug, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tracing::Level;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level};
 
 /// Which kind of line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,15 +75,11 @@ impl Visit for Fields {
 }
 
 impl Style {
-    /// The line of `event`, its ending included.
-    #[must_use]
-    pub fn line(&self, event: &Event<'_>) -> Vec<u8> {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let (level, logger) = (*event.metadata().level(), event.metadata().target());
+    /// The line of a record, its ending included.
+    pub(crate) fn render(&self, level: Level, logger: &str, fields: Fields, now: SystemTime) -> Vec<u8> {
         let mut line = match self.encoding {
-            Encoding::Json => json(level, logger, fields, SystemTime::now()),
-            Encoding::Console => self.console(level, logger, &fields, SystemTime::now()),
+            Encoding::Json => json(level, logger, fields, now),
+            Encoding::Console => self.console(level, logger, &fields, now),
             Encoding::Raw => fields.message,
         };
         line.push_str(&self.ending);

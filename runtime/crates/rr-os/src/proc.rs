@@ -37,6 +37,56 @@ pub fn processor_time(pid: u32) -> io::Result<std::time::Duration> {
     Ok(std::time::Duration::from_nanos(nanos))
 }
 
+/// What this process uses.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Processor time of all its threads, in seconds.
+    pub processor: f64,
+    /// Resident bytes.
+    pub resident: u64,
+    /// Bytes of addresses.
+    pub addresses: u64,
+    /// Threads.
+    pub threads: u64,
+    /// When it began, in seconds since 1970.
+    pub began: f64,
+    /// Open descriptors.
+    pub descriptors: u64,
+    /// The limit of open descriptors.
+    pub max_descriptors: u64,
+}
+
+/// What this process uses.
+///
+/// # Errors
+/// `/proc` is not mounted.
+pub fn usage() -> io::Result<Usage> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Behind the name, which may hold anything: state, parent, …
+    let fields: Vec<u64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .map(|field| field.parse().unwrap_or(0))
+        .collect();
+    let field = |index: usize| fields.get(index).copied().unwrap_or(0);
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    let boot = std::fs::read_to_string("/proc/stat")?;
+    let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok());
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    Ok(Usage {
+        processor: (field(11) + field(12)) as f64 / ticks,
+        threads: field(17),
+        began: boot.unwrap_or(0.0) + field(19) as f64 / ticks,
+        addresses: field(20),
+        resident: field(21) * crate::memory::page_size() as u64,
+        // Without the one that reads them.
+        descriptors: (std::fs::read_dir("/proc/self/fd")?.count() as u64).saturating_sub(1),
+        max_descriptors: limit.unwrap_or(u64::MAX),
+    })
+}
+
 /// The command line of this process.
 ///
 /// # Errors
@@ -56,6 +106,16 @@ mod tests {
         let text = "Rss: 900 kB\nShared_Clean: 400 kB\nPrivate_Clean:  20 kB\nPrivate_Dirty:     300 kB\nSwap: 1 kB\n";
         assert_eq!(private_kib(text), 300);
         assert!(private_memory(std::process::id()).expect("own") > 0);
+    }
+
+    #[test]
+    fn usage_is_that_of_a_living_process() {
+        let usage = usage().expect("/proc");
+        assert!(
+            usage.resident > 100_000 && usage.addresses >= usage.resident && usage.threads >= 1,
+            "{usage:?}"
+        );
+        assert!(usage.began > 1e9 && usage.descriptors >= 3 && usage.max_descriptors >= 64, "{usage:?}");
     }
 
     #[test]

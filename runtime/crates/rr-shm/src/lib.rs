@@ -14,9 +14,13 @@
 
 #[cfg(not(loom))]
 mod arena;
+#[cfg(not(loom))]
+pub mod cells;
 mod claims;
 mod ready;
 pub mod ring;
+#[cfg(not(loom))]
+mod scribble;
 mod seqlock;
 pub mod sleep;
 mod sync;

@@ -1,10 +1,12 @@
-//! The segment of one worker: a header page and four rings, and the two ends that the master and the worker
-//! hold. Every access to the mapping is in this file.
+//! The segment of one worker: a header page, four rings and its cells, and the two ends that the master and the
+//! worker hold. Every access to the mapping is in this file.
 
+use crate::cells::{self, Cells, Words};
 use crate::claims;
 pub use crate::claims::MAX_UNITS;
 use crate::frames::{self, Frame};
 use crate::ring::{Consumer, Place, Positions, Producer};
+pub use crate::scribble::scribble;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::{Corrupt, Shared, sleep};
 use rr_os::memory::{Mapping, Part};
@@ -57,6 +59,7 @@ const WORK: usize = 0;
 const REPLIES: usize = 1;
 const CALLS: usize = 2;
 const ANSWERS: usize = 3;
+const CELLS: usize = 5;
 
 fn parts(ring: usize) -> Vec<Part> {
     let page = rr_os::memory::page_size();
@@ -67,6 +70,7 @@ fn parts(ring: usize) -> Vec<Part> {
         parts.push(Part { offset, length, twice: true });
         offset += length;
     }
+    parts.push(Part { offset, length: cells::BYTES, twice: false });
     parts
 }
 
@@ -76,7 +80,8 @@ pub fn is_ring_size(size: usize) -> bool {
     size.is_power_of_two() && size >= rr_os::memory::page_size() && size <= 1 << 30
 }
 
-struct Segment {
+/// The mapped memory, from either end.
+pub(crate) struct Segment {
     mapping: Mapping,
     parts: Vec<Part>,
 }
@@ -95,6 +100,12 @@ impl Segment {
         // SAFETY: part 0 is a page of the mapping that `self` owns (S1), large and aligned enough for `Page`
         // (checked at compile time), and any bytes are a valid `Page` (S4).
         unsafe { self.mapping.part(0).cast::<Page>().as_ref() }
+    }
+
+    pub(crate) fn words(&self) -> &Words {
+        // SAFETY: the part is as long as `Words` (`parts`), on a page boundary, in the mapping that `self` owns
+        // (S1), and any bytes are valid `Words` (S4).
+        unsafe { self.mapping.part(CELLS).cast::<Words>().as_ref() }
     }
 
     fn ring(self: &Arc<Self>, index: usize) -> Bytes {
@@ -183,6 +194,12 @@ pub fn create(ring: usize) -> io::Result<(MasterEnd, OwnedFd)> {
 }
 
 impl MasterEnd {
+    /// The worker's cells.
+    #[must_use]
+    pub fn cells(&self) -> Cells {
+        Cells::of(Arc::clone(&self.segment))
+    }
+
     /// The largest payload of a frame on `lane`.
     #[must_use]
     pub fn max_payload(&self, lane: Lane) -> usize {
@@ -297,6 +314,12 @@ pub fn attach(file: &impl AsFd, ring: usize) -> io::Result<WorkerEnd> {
 }
 
 impl WorkerEnd {
+    /// This worker's cells.
+    #[must_use]
+    pub fn cells(&self) -> Cells {
+        Cells::of(Arc::clone(&self.segment))
+    }
+
     /// The largest payload of a frame on `lane`.
     #[must_use]
     pub fn max_payload(&self, lane: Lane) -> usize {
@@ -400,23 +423,6 @@ impl WorkerEnd {
     pub fn is_cancelled(&self, sequence: u32) -> bool {
         self.segment.page().cancelled.0.load(Ordering::Acquire) == sequence
     }
-}
-
-/// Overwrites `bytes` of a segment at `offset`, as a broken worker would. For tests of the master.
-///
-/// # Errors
-/// The memory cannot be mapped, or the range lies outside of it.
-pub fn scribble(file: &impl AsFd, offset: usize, bytes: &[u8]) -> io::Result<()> {
-    let size = usize::try_from(rr_os::memory::size(file)?).map_err(io::Error::other)?;
-    if offset.checked_add(bytes.len()).is_none_or(|end| end > size) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "outside the segment"));
-    }
-    let mapping = Mapping::new(file, &[Part { offset: 0, length: size, twice: false }])?;
-    // SAFETY: `offset + length` is inside the mapping (checked above).
-    let target = unsafe { mapping.part(0).add(offset) };
-    // SAFETY: as above; the source is ordinary memory.
-    unsafe { target.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    Ok(())
 }
 
 #[cfg(test)]

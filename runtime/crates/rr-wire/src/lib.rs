@@ -9,8 +9,10 @@ pub mod http;
 pub mod kv;
 pub mod lock;
 pub mod log;
+pub mod metrics;
 pub mod report;
 pub mod rpc;
+pub mod vitals;
 
 pub use frame::{Bits, Flags, FrameError, Header, MAX_HEADER, PREFIX};
 

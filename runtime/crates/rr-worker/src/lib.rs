@@ -2,6 +2,11 @@
 //! the master in between. No Tokio, no threads, no PHP.
 #![forbid(unsafe_code)]
 
+mod logging;
+mod metrics;
+
+pub use metrics::Meter;
+pub use rr_shm::cells::Cells;
 pub use rr_shm::table;
 
 use rr_shm::Corrupt;
@@ -9,7 +14,6 @@ use rr_shm::frames::Frame;
 use rr_shm::segment::{self, Lane, NOBODY, WorkerEnd};
 use rr_shm::shard::Bell;
 use rr_shm::sleep::{DATA, SPACE};
-use rr_wire::log::Record;
 use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags, Header};
 use std::os::fd::{AsFd, OwnedFd};
@@ -396,28 +400,12 @@ impl Session {
         }
     }
 
-    /// Calls a method of the master without waiting for a result. Errors: `TooLarge`, or a broken channel.
-    pub fn tell(&mut self, method: &str, body: &[u8]) -> Result<(), SessionError> {
-        self.send_call(Flags::RAW, ONE_WAY, method, body)
-    }
-
-    /// Sends a log record; waits for room, never for the master to read it. A text that is too long is cut, and
-    /// says so.
+    /// Calls a method that answers nothing; waits for room, never for the master to read it.
     ///
     /// # Errors
-    /// The channel is broken.
-    pub fn log(&mut self, record: &Record<'_>) -> Result<(), SessionError> {
-        const CUT: &[u8] = b" [cut]";
-        let limit = self.end.max_payload(Lane::Call) - rr_wire::log::METHOD.len();
-        if record.size() <= limit {
-            return self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &record.encode());
-        }
-        // Half of a context is none.
-        let empty = Record { text: b"", context: b"", ..*record };
-        let room = limit - empty.size() - CUT.len();
-        let mut text = record.text[..record.text.len().min(room)].to_vec();
-        text.extend_from_slice(CUT);
-        self.send_call(Flags::RAW, ONE_WAY, rr_wire::log::METHOD, &Record { text: &text, ..empty }.encode())
+    /// `TooLarge`, or a broken channel.
+    pub fn tell(&mut self, method: &str, body: &[u8]) -> Result<(), SessionError> {
+        self.send_call(Flags::RAW, ONE_WAY, method, body)
     }
 
     fn send_call(

@@ -3,6 +3,7 @@
 use super::*;
 use rr_shm::segment::MasterEnd;
 use rr_shm::shard::ShardPage;
+use rr_wire::log::Record;
 
 const RING: usize = 4096;
 

@@ -87,7 +87,7 @@ section! {
         err_output: Vec<String> = vec!["stderr".into()] => Names;
         /// A file that is rotated; lines in it are JSON.
         file("file_logger_options"): Option<FileLog> = None => Maybe;
-        /// Settings per plugin, with the same keys: `channels.<plugin>.level` and so on.
+        /// Settings per logger, with the same keys: `channels.<name>.level` and so on; what is not written is as above.
         channels: Vec<(String, Logs)> = Vec::new() => Channels;
     }
     // Keys of RoadRunner's 2026 line.
@@ -134,6 +134,34 @@ fn explicit_development(section: &mut Logs, _: &Node, map: &Map, path: &str, dec
         decoder.warn(&node.at, &format!("{path}.channels"), "channels have no channels; this is ignored");
         section.channels.clear();
     }
+    inherit(section, map);
+}
+
+/// What is not written in a channel is as in the section above. A mode that is written brings its own level.
+fn inherit(section: &mut Logs, map: &Map) {
+    let Some(channels) = map.get("channels").and_then(Node::as_map) else { return };
+    let mut own = std::mem::take(&mut section.channels);
+    for (name, channel) in &mut own {
+        let map = channels.get(name).and_then(Node::as_map);
+        let written = |key| map.and_then(|map| map.get(key)).is_some_and(|node| !node.is_null());
+        if !written("level") && !written("mode") {
+            channel.level = section.level;
+        }
+        if !written("mode") {
+            channel.mode = section.mode;
+        }
+        if !written("encoding") && !written("mode") {
+            channel.encoding = section.encoding;
+        }
+        if !written("line_ending") {
+            channel.line_ending.clone_from(&section.line_ending);
+        }
+        if !written("output") && !written("file_logger_options") {
+            channel.output.clone_from(&section.output);
+            channel.file.clone_from(&section.file);
+        }
+    }
+    section.channels = own;
 }
 
 /// Plugins with their own settings.

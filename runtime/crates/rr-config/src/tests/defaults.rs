@@ -59,6 +59,12 @@ fn defaults_of_logs() {
     );
     assert_eq!((logs.channels[0].0.as_str(), logs.channels[0].1.mode), ("http", LogMode::Raw));
     assert_eq!(logs.channels[1].1.level, LogLevel::Debug);
+    let yaml =
+        "logs: {level: warn, output: [a], channels: {x: {encoding: json}, y: {mode: raw, output: [b]}}}";
+    let channels = load(yaml).logs.channels;
+    let seen = channels.iter().map(|(_, logs)| (logs.level, logs.mode, logs.output[0].as_str()));
+    let expected = [(LogLevel::Warn, LogMode::Development, "a"), (LogLevel::Info, LogMode::Raw, "b")];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
     assert!(load("logs: {file_logger_options: {}}").logs.file.unwrap().path().ends_with("roadrunner.log"));
 }
 
