@@ -268,110 +268,6 @@ fn who_waits_is_served_in_order() {
     server.stop();
 }
 
-/// Sixty-four workers and one lock. Each writes down when it asked, had it and gave it back; the clock is the same for
-/// all. `LOCK_SEED=n` chooses who reads and who writes.
-#[test]
-fn sixty_four_workers_one_lock_and_a_check_of_what_they_saw() {
-    const WORKERS: usize = 64;
-    const ROUNDS: usize = 25;
-    let _heavy = e2e::heavy();
-    let seed = std::env::var("LOCK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
-    let body = "
-        $n = (int) substr($request->path(), 1);
-        mt_srand($n + SEED * 1000);
-        // All at once.
-        while (hrtime(true) < (int) $request->header('x-begin')) {
-            usleep(500);
-        }
-        $out = '';
-        for ($i = 0; $i < ROUNDS; $i++) {
-            $shared = mt_rand(0, 3) === 0;
-            $asked = hrtime(true);
-            $lock = Lock::acquire('a', ttl: 60, wait: 60, shared: $shared);
-            $had = hrtime(true);
-            if (!$shared) {
-                // Nothing else keeps these two apart.
-                $count = (int) file_get_contents('count');
-                file_put_contents('count', (string) ($count + 1));
-            }
-            $gave = hrtime(true);
-            $released = $lock->release();
-            $out .= implode(' ', [$asked, $had, $gave, hrtime(true), $lock->token(), (int) $shared, (int) $released]) . \"\\n\";
-        }
-        return new Response($out);";
-    let body = body.replace("SEED", &seed.to_string()).replace("ROUNDS", &ROUNDS.to_string());
-    let server = Options::handler(&body)
-        .workers(WORKERS)
-        .above("use RoadRunner\\Lock;")
-        .file("count", "0")
-        .descriptors_may_grow()
-        .start();
-    let begin = begin_in(Duration::from_millis(500));
-    let clients: Vec<_> = (0..WORKERS)
-        .map(|n| {
-            let mut client = server.client();
-            client.patience(Duration::from_secs(120));
-            std::thread::spawn(move || {
-                let headers = format!("X-Begin: {begin}\r\n");
-                client.try_request("GET", &format!("/{n}"), &headers, b"").expect("taken");
-                client.read().text()
-            })
-        })
-        .collect();
-    let mut rounds: Vec<Round> = clients
-        .into_iter()
-        .flat_map(|client| {
-            let text = client.join().expect("no panic");
-            text.lines().map(Round::parse).collect::<Vec<_>>()
-        })
-        .collect();
-    assert_eq!(rounds.len(), WORKERS * ROUNDS, "seed {seed}");
-    rounds.sort_by_key(|round| round.token);
-    assert!(rounds.windows(2).all(|pair| pair[0].token < pair[1].token), "tokens are given once");
-    for (at, round) in rounds.iter().enumerate() {
-        assert!(round.released, "seed {seed}: {round:?}");
-        // Of two that exclude each other, the one with the smaller token was over before the other had it, and
-        // nobody was granted what another had asked for and got after it was over.
-        for later in &rounds[at + 1..] {
-            let apart = round.shared && later.shared || round.gave <= later.had;
-            assert!(apart, "seed {seed}: {round:?} and {later:?} at once");
-            assert!(round.asked <= later.ended, "seed {seed}: {round:?} is before {later:?} was asked for");
-        }
-    }
-    let writers = rounds.iter().filter(|round| !round.shared).count();
-    assert_eq!(server.read("count"), writers.to_string(), "seed {seed}: an update was lost");
-    server.stop();
-}
-
-/// A time of the workers' clock.
-fn begin_in(span: Duration) -> u64 {
-    let uptime = std::fs::read_to_string("/proc/uptime").expect("a clock");
-    let seconds: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).expect("seconds");
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an uptime")]
-    let nanos = (seconds * 1e9) as u64;
-    nanos + u64::try_from(span.as_nanos()).expect("short")
-}
-
-/// What a worker saw of one lock, in nanoseconds.
-#[derive(Debug)]
-struct Round {
-    asked: u64,
-    had: u64,
-    gave: u64,
-    ended: u64,
-    token: u64,
-    shared: bool,
-    released: bool,
-}
-
-impl Round {
-    fn parse(line: &str) -> Self {
-        let numbers: Vec<u64> = line.split(' ').map(|text| text.parse().expect("a number")).collect();
-        let [asked, had, gave, ended, token, shared, released] = numbers[..] else { panic!("{line}") };
-        Self { asked, had, gave, ended, token, shared: shared == 1, released: released == 1 }
-    }
-}
-
 /// Symfony's own classes around the store, with Debian's package.
 #[test]
 fn symfony_lock_store() {
@@ -443,15 +339,31 @@ fn in_every_mode_a_lock_ends_with_its_request() {
         if ($_SERVER['REQUEST_URI'] === '/keep') {
             $GLOBALS['kept'] = RoadRunner\\Lock::acquire('a');
         }
+        $with = fn (string $end) => RoadRunner\\Lock::with('a', function () use ($end) {
+            echo 'inside ';
+            $end === 'exit' ? exit : str_repeat('x', PHP_INT_MAX);
+        }, ttl: 60);
+        match ($_SERVER['REQUEST_URI']) {
+            '/exit' => $with('exit'),
+            '/fatal' => $with('fatal'),
+            default => null,
+        };
         echo RoadRunner\\Lock::exists('a') ? 'held' : 'free';";
     for mode in ["classic", "globals", "snapshot"] {
         let source = format!(
             "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
                 ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', '{mode}')->run();"
         );
-        let server = Options::source(&source).file("public/index.php", file).start();
+        let server = Options::source(&source).file("public/index.php", file).expect_errors().start();
         let seen = (server.text("/keep"), server.text("/"), server.text("/keep"));
         assert_eq!(seen, ("held".to_owned(), "free".to_owned(), "held".to_owned()), "{mode}");
+        assert_eq!(
+            (server.text("/exit"), server.text("/")),
+            ("inside ".to_owned(), "free".to_owned()),
+            "{mode}"
+        );
+        assert_eq!(server.get("/fatal").status, 500, "{mode}");
+        assert_eq!(server.text("/"), "free", "{mode}");
         server.stop();
     }
 }

@@ -133,7 +133,10 @@ fn calls_get_their_own_answer_and_errors_their_text() {
     answer(&mut master, 2, Flags::ERROR, b"no such thing");
     let error = session.call("a.B", b"").expect_err("refused");
     assert_eq!(error.to_string(), "no such thing");
-    assert!(matches!(session.call("a.B", &[0; RING]), Err(SessionError::TooLarge { .. })));
+    assert!(matches!(
+        session.call("a.B", &vec![0; rr_wire::rpc::MAX_BODY + 1]),
+        Err(SessionError::TooLarge { .. })
+    ));
 }
 
 #[test]
