@@ -3,9 +3,10 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "ext/src/zend/shim.c",
     "ext/src/zend/web.c",
+    "ext/src/zend/scripts.c",
     "ext/src/zend/form.c",
     "ext/src/zend/events.c",
     "ext/src/zend/functions.c",

@@ -280,6 +280,122 @@ namespace RoadRunner {
     }
 
     /**
+     * A lock that this worker holds: `Lock::acquire('invoice:7', ttl: 5, wait: 1)`.
+     *
+     * It is given back by `release()`, when the object goes, when the request or the worker ends however it ends, or when
+     * its ttl is over. All workers and the clients of RoadRunner's RPC share the same locks; who waits is served in order.
+     */
+    class Lock {
+        public function __construct() {}
+
+        /**
+         * Takes a lock, or gives null if it is not free within `$wait` seconds; without a wait it does not wait.
+         *
+         * Shared locks of one name are held together, others alone. After `$ttl` seconds the lock is free for others, whether
+         * its holder has ended or not; 0 is a year. A lock is not re-entrant: who holds it waits for itself.
+         *
+         * @throws LockException there are too many locks, or a time is negative
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @param float $ttl
+         * @param float $wait
+         * @param bool $shared
+         * @return \RoadRunner\Lock|null
+         */
+        public static function acquire(string $name, float $ttl = 0.0, float $wait = 0.0, bool $shared = false): ?\RoadRunner\Lock {}
+
+        /**
+         * Whether anybody holds a lock of this name.
+         *
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @return bool
+         */
+        public static function exists(string $name): bool {}
+
+        /**
+         * Takes a lock from all who hold it. False: nobody does.
+         *
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @return bool
+         */
+        public static function forceRelease(string $name): bool {}
+
+        /**
+         * Whether the lock is held now, as the server sees it.
+         *
+         * @throws ChannelException
+         *
+         * @return bool
+         */
+        public function isHeld(): bool {}
+
+        /**
+         * The name.
+         *
+         * @return string
+         */
+        public function name(): string {}
+
+        /**
+         * Has the lock last `$ttl` seconds from now; 0 is a year. False: it has ended.
+         *
+         * @throws LockException the time is negative
+         *
+         * @param float $ttl
+         * @return bool
+         */
+        public function refresh(float $ttl = 0.0): bool {}
+
+        /**
+         * Gives the lock back. False: it had ended before, by its ttl or by force.
+         *
+         * @throws ChannelException
+         *
+         * @return bool
+         */
+        public function release(): bool {}
+
+        /**
+         * How many seconds the lock lasts; 0 when it has ended.
+         *
+         * @throws ChannelException
+         *
+         * @return float
+         */
+        public function remaining(): float {}
+
+        /**
+         * The fencing token: greater than that of every lock granted before, also across a restart. What the lock protects
+         * can refuse a smaller token than it has seen.
+         *
+         * @return int
+         */
+        public function token(): int {}
+
+        /**
+         * Calls `$callback` while it holds the lock, and gives what that returns. The lock is released when it returns,
+         * throws or exits. The callback gets the lock.
+         *
+         * @param callable(Lock): mixed $callback
+         * @throws LockException the lock was not free within `$wait` seconds, and the callback was not called
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @param mixed $callback
+         * @param float $ttl
+         * @param float $wait
+         * @param bool $shared
+         * @return mixed
+         */
+        public static function with(string $name, mixed $callback, float $ttl = 0.0, float $wait = 0.0, bool $shared = false): mixed {}
+    }
+
+    /**
      * The server's log. What stands in the context is in fields of its own: `Log::info('paid', ['order' => 7])`.
      *
      * Inside a worker the line has the number of the request; elsewhere it is written to stderr.
@@ -1292,6 +1408,11 @@ namespace RoadRunner {
      * A key-value storage could not do what it was asked.
      */
     class KeyValueException extends Exception {}
+
+    /**
+     * A lock was not free in time, or there are too many.
+     */
+    class LockException extends Exception {}
 
     /**
      * A metric was refused: its type, labels, number or name do not fit.

@@ -107,6 +107,29 @@ impl Options {
         Self::put_together(body, "httpLoop")
     }
 
+    /// `examples/globals/server.php` in a mode, with one worker; its failures are part of the test.
+    #[must_use]
+    pub fn example(mode: &str) -> Self {
+        let path = crate::workspace().join("examples/globals/server.php");
+        Self::path(path).env("MODE", mode).env("NUM_WORKERS", "1").in_mode(mode).expect_errors()
+    }
+
+    /// A document root in a mode of `Server::files()`, with this front controller and one worker.
+    #[must_use]
+    pub fn files(mode: &str, index: &str) -> Self {
+        let source = format!(
+            "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
+                 ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', '{mode}')->run();"
+        );
+        Self::source(&source).file("public/index.php", index).in_mode(mode)
+    }
+
+    /// What a mode of the server changes in the checks: snapshots grow their pool while requests wait.
+    #[must_use]
+    pub fn in_mode(self, mode: &str) -> Self {
+        if mode == "snapshot" { self.descriptors_may_grow() } else { self }
+    }
+
     fn put_together(body: &str, method: &'static str) -> Self {
         Self::new(Script::Handler(Handler {
             body: body.to_owned(),

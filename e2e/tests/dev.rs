@@ -369,33 +369,3 @@ fn requests_are_logged_with_worker_and_time() {
     assert!(server.logs.wait_for(|record| record["URI"] == "/a.txt", e2e::SOON).is_some());
     server.stop();
 }
-
-#[test]
-fn what_a_request_leaves_behind_is_named_once() {
-    let handler = "static $kept = [];
-        if ($request->path() == '/file') $kept[] = fopen(__FILE__, 'r');
-        if ($request->path() == '/ini') ini_set('precision', '7');
-        if ($request->path() == '/env') { putenv('LEFT=1'); chdir('/'); $GLOBALS['made'] = 1; }
-        if ($request->path() == '/grow') $kept[] = str_repeat('x', 5000);
-        return new Response('done');";
-    let server = Options::handler(handler).set("dev", "['leaks' => true]").start();
-    for target in ["/", "/file", "/file", "/", "/ini?a=1", "/ini?a=2", "/", "/env", "/"] {
-        assert_eq!(server.text(target), "done");
-    }
-    let said = |text: &str| server.logs.expect(text)["msg"].as_str().unwrap_or_default().to_owned();
-    let file = said("GET /file left behind: open descriptor ");
-    assert!(file.contains("server.php"), "{file}");
-    said("GET /ini?a=1 left behind: setting precision: 7");
-    let env = said("GET /env left behind: ");
-    for part in ["environment variable LEFT: 1", "working directory: / instead of", "global variable $made"] {
-        assert!(env.contains(part), "{part} in {env}");
-    }
-    for _ in 0..25 {
-        assert_eq!(server.text("/grow"), "done");
-    }
-    said("memory has grown in 20 requests in a row");
-    assert_eq!(server.logs.count("GET /file left behind"), 1);
-    assert_eq!(server.logs.count("GET /ini"), 1);
-    assert_eq!(server.logs.count("GET / left behind"), 0);
-    server.stop();
-}

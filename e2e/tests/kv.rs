@@ -210,6 +210,12 @@ fn one_computes_while_others_wait_or_take_what_is_stale() {
              catch (LogicException $e) { return 'threw ' . $e->getMessage(); }
          }
          if ($path === '/good') return $kv->getOrCompute('bad', fn () => 'good');
+         if ($path === '/hang') return $kv->getOrCompute('hung', function () use ($kv) {
+             $kv->set('pid', getmypid());
+             for (;;) usleep(1000);
+         });
+         if ($path === '/pid') return (string) $kv->get('pid', 0);
+         if ($path === '/after') return $kv->getOrCompute('hung', fn () => 'after');
          return $kv->getOrCompute('key', function () use ($kv) {
              $kv->increment('calls');
              usleep(100000);
@@ -217,6 +223,7 @@ fn one_computes_while_others_wait_or_take_what_is_stale() {
          }, ttl: 0.3, stale: 60);",
     )
     .workers(6)
+    .expect_errors()
     .start();
     let ask = || {
         let address = server.addr().to_owned();
@@ -236,6 +243,15 @@ fn one_computes_while_others_wait_or_take_what_is_stale() {
     assert_eq!(server.text("/calls"), "2");
     assert_eq!(server.text("/fail"), "threw no");
     assert_eq!(server.text("/good"), "good", "a failure is not kept, and holds up nobody");
+    // A worker that dies while it computes: who waits is to compute.
+    let mut hangs = server.client();
+    hangs.try_request("GET", "/hang", "", b"").expect("sent");
+    eventually("it computes", || server.text("/pid") != "0");
+    let mut after = server.client();
+    after.try_request("GET", "/after", "", b"").expect("sent");
+    kill(server.text("/pid").parse().expect("a pid"), 9);
+    assert_eq!(after.read().text(), "after");
+    drop((hangs, after));
     server.stop();
 }
 

@@ -1,28 +1,9 @@
 //! Apps written for php-fpm: superglobals, headers, output and sessions in a living worker, with PHP's own request
 //! startup and shutdown, and in a fork for each request.
 
-use e2e::{Client, Options, Server, eventually};
+use e2e::{Client, Options, eventually};
 
 const MODES: [&str; 3] = ["globals", "classic", "snapshot"];
-
-/// A server of the files beside its script.
-fn files(mode: &str, index: &str) -> Options {
-    let source = format!(
-        "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
-             ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', '{mode}')->run();"
-    );
-    spares(mode, Options::source(&source).file("public/index.php", index))
-}
-
-/// Snapshots grow their pool while requests wait.
-fn spares(mode: &str, options: Options) -> Options {
-    if mode == "snapshot" { options.descriptors_may_grow() } else { options }
-}
-
-fn example(mode: &str) -> Server {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/globals/server.php");
-    spares(mode, Options::path(path).env("MODE", mode).env("NUM_WORKERS", "1")).expect_errors().start()
-}
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -31,7 +12,7 @@ fn json(text: &str) -> serde_json::Value {
 #[test]
 fn the_request_is_in_the_superglobals_in_every_mode() {
     for mode in MODES {
-        let server = example(mode);
+        let server = Options::example(mode).start();
         let mut client = server.client();
         let body = b"x[y][]=1&x[y][]=two+words&z=%26";
         client.send(
@@ -83,7 +64,7 @@ fn the_request_is_in_the_superglobals_in_every_mode() {
 #[test]
 fn an_end_of_any_kind_ends_the_request_and_the_next_one_is_served() {
     for mode in MODES {
-        let server = example(mode);
+        let server = Options::example(mode).start();
         for _ in 0..2 {
             let exit = server.get("/?do=exit");
             assert_eq!((exit.status, exit.text()), (200, "before exit".to_owned()), "{mode}");
@@ -99,7 +80,7 @@ fn an_end_of_any_kind_ends_the_request_and_the_next_one_is_served() {
 #[test]
 fn output_streams_when_it_is_flushed() {
     for mode in MODES {
-        let server = example(mode);
+        let server = Options::example(mode).start();
         let mut client = server.client();
         client.send("GET /?do=stream HTTP/1.1\r\nHost: a\r\n\r\n");
         let head = client.read_head().expect("a head");
@@ -111,92 +92,13 @@ fn output_streams_when_it_is_flushed() {
 }
 
 #[test]
-fn sessions_are_of_the_client_and_of_nobody_else() {
-    for mode in MODES {
-        let server = example(mode);
-        let first = server.get("/?do=session");
-        let cookie =
-            first.header("set-cookie").expect("a cookie").split(';').next().expect("a pair").to_owned();
-        assert_eq!(json(&first.text())["session"]["visits"], 1, "{mode}");
-        assert_eq!(json(&server.text("/"))["session"], serde_json::Value::Null, "{mode}");
-        let mut client = server.client();
-        client.send(format!("GET /?do=session HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
-        assert_eq!(json(&client.read().text())["session"]["visits"], 2, "{mode}");
-        assert_eq!(
-            json(&server.text("/?do=session"))["session"]["visits"],
-            1,
-            "{mode}: a client without a cookie"
-        );
-        drop(client);
-        server.stop();
-    }
-}
-
-#[test]
-fn nothing_of_a_request_is_there_for_the_next_one() {
-    let index = "<?php
-        if (isset($_GET['dirty'])) {
-            ini_set('precision', '3'); ini_set('memory_limit', '64M'); setlocale(LC_ALL, 'C.UTF-8'); date_default_timezone_set('Asia/Tokyo');
-            set_error_handler(fn () => true); set_error_handler(fn () => false); set_exception_handler(fn () => null);
-            chdir('/'); umask(0); ob_start(); ob_start(); echo 'buffered'; header('X-Left: 1'); setcookie('left', '1');
-            http_response_code(418); session_start(); $_SESSION['left'] = 1; $_GET['left'] = $_POST['left'] = 1; $left = 1;
-            register_shutdown_function(function () { echo ' and shut down'; }); error_reporting(0); ignore_user_abort(true);
-            trigger_error('left');
-            return;
-        }
-        echo json_encode([ini_get('precision'), ini_get('memory_limit'), setlocale(LC_ALL, 0), date_default_timezone_get(),
-            set_error_handler(null), set_exception_handler(null), getcwd(), umask(), ob_get_level(), headers_list(),
-            http_response_code(), $_SESSION ?? null, session_id(), $_GET, $_POST, $_COOKIE, $_FILES, $_REQUEST, isset($left), error_reporting(),
-            ignore_user_abort(), error_get_last(), headers_sent(), php_sapi_name(), PHP_SAPI, $_SERVER['HTTP_X_LEFT'] ?? null]);";
-    for mode in MODES {
-        let server = files(mode, index).start();
-        let clean = server.text("/");
-        for _ in 0..3 {
-            let mut client = server.client();
-            client.send("GET /?dirty=1 HTTP/1.1\r\nHost: a\r\nX-Left: 1\r\nCookie: left=1\r\n\r\n");
-            let dirty = client.read();
-            assert_eq!((dirty.status, dirty.text()), (418, "buffered and shut down".to_owned()), "{mode}");
-            assert!(dirty.header("x-left").is_some() && dirty.header("set-cookie").is_some(), "{mode}");
-            assert_eq!(server.text("/"), clean, "{mode}");
-        }
-        assert!(clean.contains("\"fpm-fcgi\",\"fpm-fcgi\""), "{mode}: {clean}");
-        server.stop();
-    }
-}
-
-#[test]
-fn a_living_worker_keeps_statics_and_others_do_not() {
-    let index = "<?php class Counter { public static int $n = 0; } echo ++Counter::$n, ' ', getmypid();";
-    let living = "<?php echo ++Counter::$n, ' ', getmypid();";
-    let class = "class Counter { public static int $n = 0; }";
-    let source = format!(
-        "<?php {class} RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1]]])
-             ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', 'globals')->run();"
-    );
-    let server = Options::source(&source).file("public/index.php", living).start();
-    let texts: Vec<String> = (0..3).map(|_| server.text("/")).collect();
-    assert!(texts[0].starts_with("1 ") && texts[2].starts_with("3 "), "{texts:?}");
-    server.stop();
-    let server = files("classic", index).start();
-    let texts: Vec<String> = (0..3).map(|_| server.text("/")).collect();
-    assert!(texts.iter().all(|text| text.starts_with("1 ")), "{texts:?}");
-    assert_eq!(texts[0], texts[2], "one process");
-    server.stop();
-    let server = files("snapshot", index).start();
-    let texts: Vec<String> = (0..3).map(|_| server.text("/")).collect();
-    assert!(texts.iter().all(|text| text.starts_with("1 ")), "{texts:?}");
-    assert!(texts[0] != texts[1] && texts[1] != texts[2], "a process each: {texts:?}");
-    server.stop();
-}
-
-#[test]
 fn a_stream_that_fails_is_broken_off_and_never_looks_whole() {
     let index =
         "<?php if (isset($_GET['fine'])) { echo 'fine'; return; } while (ob_get_level()) { ob_end_flush(); } echo str_repeat('x', 100000); flush(); if (isset($_GET['throw'])) throw new Exception('late');
         $f = fn () => str_repeat('y', PHP_INT_MAX >> 8); ini_set('memory_limit', '16M'); $f();";
     for mode in MODES {
         for target in ["/", "/?throw=1"] {
-            let server = files(mode, index).expect_errors().start();
+            let server = Options::files(mode, index).expect_errors().start();
             let mut client = server.client();
             client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
             let head = client.read_head().expect("a head");
@@ -216,7 +118,7 @@ fn the_script_goes_on_after_the_response() {
             file_put_contents(__DIR__ . '/../after', 'yes'); return; }
         echo json_encode(getallheaders());";
     for mode in MODES {
-        let server = files(mode, index).start();
+        let server = Options::files(mode, index).start();
         let answer = server.get("/?wait=1");
         assert_eq!((answer.status, answer.text()), (200, "done".to_owned()), "{mode}");
         assert_eq!(server.read("after"), "", "{mode}: the response did not wait");
@@ -263,7 +165,7 @@ fn settings_of_php_hold_for_a_pool() {
             .env("MODE", mode)
             .ini("max_execution_time=17")
             .file("public/index.php", index);
-        let server = spares(mode, options).start();
+        let server = options.in_mode(mode).start();
         for _ in 0..2 {
             assert_eq!(server.text("/"), "[\"7\",\"7\",\"77M\",false,\"17\"]", "{mode}");
         }
@@ -277,96 +179,13 @@ fn a_body_longer_than_the_channel_is_read_as_a_stream() {
         while (!feof($in)) { $piece = fread($in, 65536); $n += strlen($piece); hash_update($hash, $piece); }
         echo $n, ' ', hash_final($hash) === sha1(file_get_contents('php://input'));";
     for mode in MODES {
-        let server = files(mode, index).start();
+        let server = Options::files(mode, index).start();
         let mut client = Client::connect(server.addr());
         let body = vec![b'a'; 3 << 20];
         client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
         client.send(&body);
         assert_eq!(client.read().text(), "3145728 1", "{mode}");
         drop(client);
-        server.stop();
-    }
-}
-
-/// A multipart body of these parts: headers and content.
-fn multipart(parts: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (head, content) in parts {
-        body.extend_from_slice(
-            format!("--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes(),
-        );
-        body.extend_from_slice(content);
-        body.extend_from_slice(b"\r\n");
-    }
-    body.extend_from_slice(b"--edge--\r\n");
-    body
-}
-
-fn upload(server: &Server, target: &str, body: &[u8]) -> e2e::Response {
-    let mut client = server.client();
-    client.send(format!(
-        "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=edge\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    ));
-    client.send(body);
-    client.read()
-}
-
-/// HTTP-08, HTTP-11.
-#[test]
-fn uploads_are_files_and_fields_are_what_php_makes_of_them() {
-    let large = vec![b'x'; 1 << 20];
-    let body = multipart(&[
-        ("name=\"a[b][]\"", b"1"),
-        ("name=\"a[b][]\"", b"2"),
-        ("name=\"one\"; filename=\"C:\\\\dir\\\\one.txt\"\r\nContent-Type: text/plain", b"hello"),
-        ("name=\"many[x]\"; filename=\"dir/two.bin\"", &large),
-        ("name=\"many[y]\"; filename=\"\"", b""),
-    ]);
-    for mode in MODES {
-        let server = example(mode);
-        for _ in 0..2 {
-            let answer = json(&upload(&server, "/", &body).text());
-            assert_eq!(answer["post"], json(r#"{"a": {"b": ["1", "2"]}}"#), "{mode}");
-            let files = &answer["files"];
-            assert_eq!(files["one"]["size"], 5, "{mode}: {files}");
-            assert_eq!(files["one"]["type"], "text/plain", "{mode}");
-            assert_eq!(files["one"]["name"], "one.txt", "{mode}");
-            assert_eq!(files["one"]["sha1"], "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", "{mode}");
-            assert_eq!(files["many[x]"]["size"], 1 << 20, "{mode}");
-            assert_eq!(files["many[x]"]["name"], "two.bin", "{mode}");
-            assert_eq!(files["many[x]"]["error"], 0, "{mode}");
-            assert_eq!(files["many[y]"]["error"], 4, "{mode}");
-        }
-        assert_eq!(json(&server.text("/"))["files"], json("[]"), "{mode}: nothing is left");
-        server.stop();
-    }
-}
-
-/// HTTP-11.
-#[test]
-fn uploaded_files_are_gone_after_the_request() {
-    let index = "<?php if (isset($_GET['list'])) { echo count(glob(__DIR__ . '/../uploads/*/*')); return; }
-        $tmp = $_FILES['f']['tmp_name']; echo dirname($tmp, 2) === realpath(__DIR__ . '/../uploads') ? 'in place ' : $tmp;
-        if (isset($_GET['move'])) { echo move_uploaded_file($tmp, __DIR__ . '/../moved') ? 'moved' : 'stayed'; return; }
-        echo 'left'; if (isset($_GET['fatal'])) { undefined(); } if (isset($_GET['kill'])) { posix_kill(getmypid(), SIGKILL); }";
-    let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'uploads' => ['dir' => __DIR__ . '/uploads']]])
-        ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', getenv('MODE'))->run();";
-    let body = multipart(&[("name=\"f\"; filename=\"f.txt\"", b"content")]);
-    for mode in MODES {
-        let options = Options::source(source)
-            .env("MODE", mode)
-            .file("public/index.php", index)
-            .file("uploads/.keep", "");
-        let server = spares(mode, options).expect_errors().start();
-        assert_eq!(upload(&server, "/", &body).text(), "in place left", "{mode}");
-        assert_eq!(upload(&server, "/?move=1", &body).text(), "in place moved", "{mode}");
-        assert_eq!(server.read("moved"), "content", "{mode}");
-        assert_eq!(upload(&server, "/?fatal=1", &body).status, 500, "{mode}");
-        assert_eq!(upload(&server, "/?kill=1", &body).status, 502, "{mode}");
-        e2e::eventually("no file is left", || server.text("/?list=1") == "0");
-        let folder = server.file("uploads");
-        e2e::eventually("nor is a folder", || std::fs::read_dir(&folder).is_ok_and(|all| all.count() == 1));
         server.stop();
     }
 }
@@ -378,7 +197,7 @@ fn a_document_root_has_scripts_and_files() {
         let show =
             "<?php echo basename(__FILE__), ' ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'], ' ',
             $_SERVER['PHP_SELF'], ' ', basename(getcwd());";
-        let server = files(mode, show)
+        let server = Options::files(mode, show)
             .file("public/admin/index.php", show)
             .file("public/other.php", show)
             .file("public/style.css", &large)
@@ -423,7 +242,7 @@ fn a_document_root_has_scripts_and_files() {
 #[test]
 fn classic_reads_user_ini_files_from_the_root_down() {
     let show = "<?php echo ini_get('precision'), ' ', ini_get('serialize_precision'), ' ', ini_get('auto_prepend_file');";
-    let server = files("classic", show)
+    let server = Options::files("classic", show)
         .file("public/.user.ini", "precision = 5\nserialize_precision = 6\nopcache.enable = 0\n")
         .file("public/deep/index.php", show)
         .file("public/deep/.user.ini", "precision = 9\nauto_prepend_file = before.php\n")
@@ -441,7 +260,7 @@ fn max_execution_time_holds_for_each_request() {
     let index = "<?php if (isset($_GET['long'])) { set_time_limit(30); } $until = microtime(true) + (isset($_GET['spin']) ? 20 : 0);
         while (microtime(true) < $until); echo 'done ', ini_get('max_execution_time');";
     for mode in MODES {
-        let server = spares(mode, files(mode, index).ini("max_execution_time=1")).expect_errors().start();
+        let server = Options::files(mode, index).ini("max_execution_time=1").expect_errors().start();
         assert_eq!(server.text("/?long=1"), "done 30", "{mode}");
         for _ in 0..2 {
             let started = std::time::Instant::now();
@@ -466,7 +285,7 @@ fn a_client_that_goes_away_ends_the_script_unless_it_goes_on() {
         for ($i = 0; $i < 5000 && !connection_aborted(); $i++) { echo 'x'; flush(); usleep(1000); }
         if (isset($_GET['ignore'])) { file_put_contents(__DIR__ . '/../on', 'went on'); }";
     for mode in MODES {
-        let server = files(mode, index).start();
+        let server = Options::files(mode, index).start();
         for (target, on) in [("/", ""), ("/?ignore=1", "went on")] {
             let _ = std::fs::remove_file(server.file("end"));
             let mut client = server.client();
@@ -492,7 +311,7 @@ fn hints_files_and_events_are_functions_in_every_mode() {
             case 'events': ob_start(); rr_send_event('one'); rr_send_event(['event' => 'e', 'data' => [1]]); return;
         } echo 'plain';";
     for mode in MODES {
-        let server = files(mode, index).file("data.txt", "0123456789").start();
+        let server = Options::files(mode, index).file("data.txt", "0123456789").start();
         let mut client = server.client();
         client.send("GET /?do=hints HTTP/1.1\r\nHost: a\r\n\r\n");
         let hints = client.read_head().expect("hints");

@@ -201,3 +201,90 @@ fn garbage_is_no_form_and_no_harm() {
     }
     server.stop();
 }
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A multipart body of these parts: headers and content.
+fn multipart(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (head, content) in parts {
+        body.extend_from_slice(
+            format!("--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes(),
+        );
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--edge--\r\n");
+    body
+}
+
+fn upload(server: &Server, target: &str, body: &[u8]) -> e2e::Response {
+    let mut client = server.client();
+    client.send(format!(
+        "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=edge\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    ));
+    client.send(body);
+    client.read()
+}
+
+/// HTTP-08, HTTP-11.
+#[test]
+fn uploads_are_files_and_fields_are_what_php_makes_of_them() {
+    let large = vec![b'x'; 1 << 20];
+    let body = multipart(&[
+        ("name=\"a[b][]\"", b"1"),
+        ("name=\"a[b][]\"", b"2"),
+        ("name=\"one\"; filename=\"C:\\\\dir\\\\one.txt\"\r\nContent-Type: text/plain", b"hello"),
+        ("name=\"many[x]\"; filename=\"dir/two.bin\"", &large),
+        ("name=\"many[y]\"; filename=\"\"", b""),
+    ]);
+    for mode in ["globals", "classic", "snapshot"] {
+        let server = Options::example(mode).start();
+        for _ in 0..2 {
+            let answer = json(&upload(&server, "/", &body).text());
+            assert_eq!(answer["post"], json(r#"{"a": {"b": ["1", "2"]}}"#), "{mode}");
+            let files = &answer["files"];
+            assert_eq!(files["one"]["size"], 5, "{mode}: {files}");
+            assert_eq!(files["one"]["type"], "text/plain", "{mode}");
+            assert_eq!(files["one"]["name"], "one.txt", "{mode}");
+            assert_eq!(files["one"]["sha1"], "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", "{mode}");
+            assert_eq!(files["many[x]"]["size"], 1 << 20, "{mode}");
+            assert_eq!(files["many[x]"]["name"], "two.bin", "{mode}");
+            assert_eq!(files["many[x]"]["error"], 0, "{mode}");
+            assert_eq!(files["many[y]"]["error"], 4, "{mode}");
+        }
+        assert_eq!(json(&server.text("/"))["files"], json("[]"), "{mode}: nothing is left");
+        server.stop();
+    }
+}
+
+/// HTTP-11.
+#[test]
+fn uploaded_files_are_gone_after_the_request() {
+    let index = "<?php if (isset($_GET['list'])) { echo count(glob(__DIR__ . '/../uploads/*/*')); return; }
+        $tmp = $_FILES['f']['tmp_name']; echo dirname($tmp, 2) === realpath(__DIR__ . '/../uploads') ? 'in place ' : $tmp;
+        if (isset($_GET['move'])) { echo move_uploaded_file($tmp, __DIR__ . '/../moved') ? 'moved' : 'stayed'; return; }
+        echo 'left'; if (isset($_GET['fatal'])) { undefined(); } if (isset($_GET['kill'])) { posix_kill(getmypid(), SIGKILL); }";
+    let source = "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'uploads' => ['dir' => __DIR__ . '/uploads']]])
+        ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', getenv('MODE'))->run();";
+    let body = multipart(&[("name=\"f\"; filename=\"f.txt\"", b"content")]);
+    for mode in ["globals", "classic", "snapshot"] {
+        let options = Options::source(source)
+            .env("MODE", mode)
+            .file("public/index.php", index)
+            .file("uploads/.keep", "");
+        let server = options.in_mode(mode).expect_errors().start();
+        assert_eq!(upload(&server, "/", &body).text(), "in place left", "{mode}");
+        assert_eq!(upload(&server, "/?move=1", &body).text(), "in place moved", "{mode}");
+        assert_eq!(server.read("moved"), "content", "{mode}");
+        assert_eq!(upload(&server, "/?fatal=1", &body).status, 500, "{mode}");
+        assert_eq!(upload(&server, "/?kill=1", &body).status, 502, "{mode}");
+        eventually("no file is left", || server.text("/?list=1") == "0");
+        let folder = server.file("uploads");
+        eventually("nor is a folder", || std::fs::read_dir(&folder).is_ok_and(|all| all.count() == 1));
+        server.stop();
+    }
+}

@@ -31,6 +31,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::server::Server>()
         .class::<api::rpc::Rpc>()
         .class::<api::key_value::KeyValue>()
+        .class::<api::lock::Lock>()
         .class::<api::log::Log>()
         .class::<api::log::LogChannel>()
         .class::<api::metrics::Metrics>()

@@ -33,6 +33,8 @@ RoadRunner\Gauge
 RoadRunner\Histogram
 RoadRunner\KeyValue
 RoadRunner\KeyValueException
+RoadRunner\Lock
+RoadRunner\LockException
 RoadRunner\Log
 RoadRunner\LogChannel
 RoadRunner\Metrics

@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Lock', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -107,6 +107,17 @@ final class KeyValue
     setMultiple(array $values, ?float $ttl = NULL): void
     static open(string $name, string $serializer = 'auto'): RoadRunner\KeyValue
     ttl(string $key): ?float
+final class Lock
+    isHeld(): bool
+    name(): string
+    refresh(float $ttl = 0.0): bool
+    release(): bool
+    remaining(): float
+    static acquire(string $name, float $ttl = 0.0, float $wait = 0.0, bool $shared = false): ?RoadRunner\Lock
+    static exists(string $name): bool
+    static forceRelease(string $name): bool
+    static with(string $name, mixed $callback, float $ttl = 0.0, float $wait = 0.0, bool $shared = false): mixed
+    token(): int
 final class Metrics
     static counter(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Counter
     static gauge(string $name, ?array $labels = NULL, ?string $help = NULL): RoadRunner\Gauge

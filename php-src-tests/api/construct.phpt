@@ -6,7 +6,7 @@ roadrunner
 <?php
 require __DIR__ . '/../attempt.inc';
 
-foreach (['Server', 'Request', 'Worker', 'Counter', 'LogChannel'] as $name) {
+foreach (['Server', 'Request', 'Worker', 'Lock', 'Counter', 'LogChannel'] as $name) {
     $class = "RoadRunner\\$name";
     attempt("new $name", fn () => new $class());
     attempt("$name without its constructor", fn () => (new ReflectionClass($class))->newInstanceWithoutConstructor());
@@ -26,6 +26,9 @@ Request unserialized: Exception: %s
 new Worker: Exception: %s
 Worker without its constructor: ReflectionException: %s
 Worker unserialized: Exception: %s
+new Lock: Exception: %s
+Lock without its constructor: ReflectionException: %s
+Lock unserialized: Exception: %s
 new Counter: Exception: %s
 Counter without its constructor: ReflectionException: %s
 Counter unserialized: Exception: %s

@@ -31,6 +31,14 @@ impl Calls for Methods {
             Err(error) => Answer::Now(Err(error.to_string())),
         }
     }
+
+    fn unit_ended(&self, pool: &Arc<str>, worker: u64, unit: u64) {
+        self.registry.unit_ended(pool, worker, unit);
+    }
+
+    fn worker_ended(&self, pool: &Arc<str>, worker: u64) {
+        self.registry.worker_ended(pool, worker);
+    }
 }
 
 fn log(caller: &Caller, body: &[u8], dev: Option<&Dev>) {

@@ -35,6 +35,11 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
     Ok(entries)
 }
 
+/// The plugins that only answer calls.
+pub(crate) fn services(config: &Config, registry: &mut Registry) {
+    rr_lock::register(&config.lock, registry);
+}
+
 /// The plugins without workers, bound to their addresses. What they have to offer to workers and over RPC is in
 /// `registry`.
 ///

@@ -116,6 +116,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     desk.register(&mut registry);
     let storages = plugins::storages(config).map_err(system("shared memory for a kv storage"))?;
     registry.add(storages.service());
+    registry.tell(Arc::new(storages.clone()));
+    plugins::services(config, &mut registry);
     registry.add(applog::service());
     let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.

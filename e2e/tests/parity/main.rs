@@ -157,9 +157,29 @@ fn files_before_and_after_are_run_as_in_php_fpm() {
     let settings =
         [format!("auto_prepend_file={}", before.display()), format!("auto_append_file={}", after.display())];
     let settings = settings.each_ref().map(String::as_str);
-    let targets =
-        ["/", "/output.php?do=exit", "/output.php?do=exception", "/output.php?do=shutdown", "/headers.php"];
+    let targets = [
+        "/",
+        "/sub/",
+        "/output.php?do=exit",
+        "/output.php?do=exception",
+        "/output.php?do=shutdown",
+        "/output.php?do=handler",
+        "/output.php?do=handlerplain",
+        "/output.php?do=handlerexit",
+        "/output.php?do=parse",
+        "/headers.php",
+        "/broken.php",
+        "/?before=exit",
+        "/?before=throw",
+        "/?before=handled",
+        "/?before=folder",
+        "/?before=headers",
+        "/broken.php?before=handler",
+    ];
     compare_all(&targets.map(Case::get), &settings, &Rules::default(), known::AROUND);
+    let path = format!("include_path=.:{}", root().display());
+    let settings = [&*path, "auto_prepend_file=before.inc", "auto_append_file=after.inc"];
+    compare_all(&["/", "/?before=exit", "/headers.php"].map(Case::get), &settings, &Rules::default(), &[]);
 }
 
 #[test]
@@ -167,10 +187,16 @@ fn output_is_packed_as_in_php_fpm() {
     for (setting, known) in
         [("zlib.output_compression=1", known::PACKED), ("output_handler=ob_gzhandler", known::HANDLED)]
     {
-        let cases = ["large", "empty", "flush", "shutdown", "exit"].map(|what| {
-            let target = format!("/output.php?do={what}");
-            Case::new(what, compare::request("GET", &target, "Accept-Encoding: gzip\r\n", b""))
-        });
+        let whats = ["large", "empty", "flush", "shutdown", "exit", "exception", "level", "gz", "204"];
+        let mut cases = Vec::new();
+        for takes in ["gzip", "deflate", "identity", "br, gzip;q=0.5"] {
+            cases.extend(whats.map(|what| {
+                let script = if what == "204" { "headers" } else { "output" };
+                let target = format!("/{script}.php?do={what}");
+                let headers = format!("Accept-Encoding: {takes}\r\n");
+                Case::new(format!("{what}, {takes}"), compare::request("GET", &target, &headers, b""))
+            }));
+        }
         compare_all(&cases, &["output_buffering=0", setting], &Rules::default(), known);
     }
 }
@@ -207,7 +233,11 @@ fn the_progress_of_an_upload_is_in_the_session() {
 
 #[test]
 fn files_are_sent_as_nginx_does() {
-    let rules = Rules { headers: &["etag", "content-type", "accept-ranges"], ..Rules::default() };
+    let rules = Rules {
+        headers: &["etag", "content-type", "accept-ranges"],
+        masks: &[mask("\r\n--", "\r\n"), mask("Content-Type: text/css", "\r\n")],
+        ..Rules::default()
+    };
     compare_all(&requests::files(), &[], &rules, known::FILES);
 }
 

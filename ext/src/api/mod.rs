@@ -2,6 +2,7 @@
 
 pub(crate) mod exceptions;
 pub(crate) mod key_value;
+pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod request;

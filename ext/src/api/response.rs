@@ -2,7 +2,7 @@
 
 use super::Text;
 use super::exceptions::{self, Cause};
-use crate::role::serve;
+use crate::role::answer;
 use crate::zend;
 use crate::zend::embedded::is_a;
 use ext_php_rs::boxed::ZBox;
@@ -201,8 +201,8 @@ impl Response {
             }
             None => return Err(wrong("a piece of a response is a string".to_owned())),
         }
-        if self_.written.len() >= serve::PIECE {
-            serve::flush(self_)?;
+        if self_.written.len() >= answer::PIECE {
+            answer::flush(self_)?;
         }
         Ok(self_)
     }
@@ -212,7 +212,7 @@ impl Response {
     /// @throws ClientGoneException nobody reads it
     /// @throws RoleException outside of a request
     pub fn flush(self_: &mut ZendClassObject<Response>) -> PhpResult<&mut ZendClassObject<Response>> {
-        serve::flush(self_)?;
+        answer::flush(self_)?;
         Ok(self_)
     }
 
@@ -221,7 +221,7 @@ impl Response {
     /// @throws ClientGoneException nobody reads it
     /// @throws RoleException outside of a request
     pub fn end(self_: &mut ZendClassObject<Response>) -> PhpResult<()> {
-        serve::end(self_)
+        answer::end(self_)
     }
 
     /// Sends a 103 before the response: `['Link' => ['</app.css>; rel=preload; as=style']]`.
@@ -234,7 +234,7 @@ impl Response {
         headers: &Zval,
     ) -> PhpResult<&'a mut ZendClassObject<Response>> {
         let hints = headers.array().ok_or_else(|| wrong("early hints are an array of headers".to_owned()))?;
-        serve::early_hints(hints)?;
+        answer::early_hints(hints)?;
         Ok(self_)
     }
 }

@@ -316,7 +316,7 @@ impl Server {
         address: &Zval,
         file: &str,
     ) -> PhpResult<&'a mut ZendClassObject<Server>> {
-        let path = role::web::absolute(file);
+        let path = role::web_plan::absolute(file);
         if !path.is_file() {
             return Err(config_error(format!("Server::script(): there is no file {}", path.display())));
         }

@@ -28,6 +28,8 @@ struct Watch {
     grown_from: usize,
     /// How many requests in a row are said next.
     limit: u32,
+    /// Each request is taken to the folder of its script.
+    moves: bool,
 }
 
 thread_local! {
@@ -39,6 +41,11 @@ pub(crate) fn enable(wanted: bool) {
     if wanted && dev::is_on() {
         WATCH.with(|watch| watch.replace(Some(Watch { limit: GROWTH, ..Watch::default() })));
     }
+}
+
+/// In a worker that takes each request to the folder of its script: where it was left says nothing.
+pub(crate) fn requests_move() {
+    with(|watch| watch.moves = true);
 }
 
 fn with(work: impl FnOnce(&mut Watch)) {
@@ -60,7 +67,7 @@ pub(crate) fn begin(unit: &Unit) {
         watch.request = format!("{} {target}", String::from_utf8_lossy(view.method()));
         watch.path = target.split('?').next().unwrap_or_default().to_owned();
         if watch.before.is_empty() {
-            watch.before = look();
+            watch.before = look(watch.moves);
             watch.memory = zend::dev::memory();
         }
     });
@@ -72,7 +79,7 @@ pub(crate) fn check() {
         if watch.request.is_empty() {
             return;
         }
-        let after = look();
+        let after = look(watch.moves);
         let mut found = Vec::new();
         for (name, value) in &after {
             let before = watch.before.get(name);
@@ -134,7 +141,7 @@ fn memory(watch: &mut Watch) {
 
 const DESCRIPTOR: &str = "open descriptor ";
 
-fn look() -> Facts {
+fn look(moves: bool) -> Facts {
     let mut facts: Facts = zend::dev::state().into_iter().collect();
     let own = format!("/proc/{}/fd", rr_os::process::id());
     for entry in std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
@@ -148,7 +155,7 @@ fn look() -> Facts {
         let name = format!("environment variable {}", name.to_string_lossy());
         facts.insert(name, value.to_string_lossy().into_owned());
     }
-    if let Ok(here) = std::env::current_dir() {
+    if let Some(here) = std::env::current_dir().ok().filter(|_| !moves) {
         facts.insert("working directory".to_owned(), here.display().to_string());
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -43,7 +43,7 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
                         or give http.app.root";
             return Err(wrong(text));
         };
-        if !super::web::absolute(root).is_dir() {
+        if !super::web_plan::absolute(root).is_dir() {
             return Err(wrong(&format!("http.app.root: there is no folder \"{root}\"")));
         }
     } else if app.is_some_and(|app| app.mode == rr_config::Mode::Classic) {

@@ -1,6 +1,7 @@
 //! What the PHP engine must do in each process. A process is the master by running `Server::run()`, or what the
 //! master has assigned through the environment when it exec'ed it.
 
+pub(crate) mod answer;
 pub(crate) mod dev;
 pub(crate) mod hooks;
 mod leaks;
@@ -11,7 +12,9 @@ pub(crate) mod session;
 pub(crate) mod tables;
 pub(crate) mod vitals;
 pub(crate) mod web;
-mod web_plan;
+pub(crate) mod web_plan;
+pub(crate) mod web_unit;
+pub(crate) mod web_variables;
 mod worker;
 mod zygote;
 

@@ -1,10 +1,11 @@
 //! What a web pool's zygote must know before it forks: where the files are, and which PHP settings its workers have.
 
 use crate::api::server::{App, Server};
-use crate::role::web::{Place, absolute};
 use crate::zend;
 use rr_config::Mode;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// Settings that the command line's PHP forces, with what a web server's PHP has without a php.ini.
 const FORCED: [(&str, &str); 6] = [
@@ -15,6 +16,19 @@ const FORCED: [(&str, &str); 6] = [
     ("output_buffering", "0"),
     ("register_argc_argv", "1"),
 ];
+
+/// Where the app's files are.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The document root.
+    pub(crate) root: PathBuf,
+    /// The script when the server has chosen none: the path below the root, with a leading `/`.
+    pub(crate) script: String,
+    /// PHP's own request startup and shutdown around each request.
+    pub(crate) classic: bool,
+    /// Apps of FrankenPHP's worker API shall find themselves in one.
+    pub(crate) frankenphp: bool,
+}
 
 /// The plan of a web pool.
 pub(crate) struct Plan {
@@ -127,4 +141,21 @@ fn setting(text: &str, name: &str) -> Option<String> {
         };
         (key.trim() == name).then_some(on)
     })
+}
+
+/// An absolute path, with the symlinks it has.
+pub(crate) fn absolute(path: &str) -> PathBuf {
+    let joined = match std::env::var_os("PWD").map(PathBuf::from).filter(|here| same(here)) {
+        Some(here) => here.join(path),
+        None => std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)),
+    };
+    let text = joined.as_os_str().as_bytes();
+    let end = text.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    PathBuf::from(OsStr::from_bytes(&text[..end]))
+}
+
+fn same(here: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let number = |path: &Path| path.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+    here.is_absolute() && number(here).is_some() && number(here) == number(Path::new("."))
 }

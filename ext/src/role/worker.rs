@@ -1,7 +1,8 @@
 //! A worker's life: put the engine in order, say hello, serve, leave through `_exit`.
 
 use crate::api::server::{App, Server};
-use crate::role::web::{self, Place, Served};
+use crate::role::web::{self, Served};
+use crate::role::web_plan::Place;
 use crate::role::zygote::{Booted, callables};
 use crate::role::{Seat, hooks, serve, session, take};
 use crate::zend::{self, Callable, Outcome};
@@ -31,7 +32,7 @@ fn serve_classic(place: Place, new: NewWorker) -> i32 {
         Ok(lifeline) => lifeline,
         Err(code) => return code,
     };
-    zend::web::settle_in(false, false);
+    zend::web::settle_in(false, false, false);
     match hello() {
         Ok(()) => web::serve(&Served::File, place, &Zval::null()),
         Err(code) => code,
@@ -86,7 +87,8 @@ fn serve(server: &Server, place: Option<&Place>, booted: &Booted, new: NewWorker
     }
     zend::worker_started();
     if place.is_some() {
-        zend::web::settle_in(true, matches!(server.app, App::None));
+        let (files, script) = (matches!(server.app, App::None), matches!(server.app, App::Script(_)));
+        zend::web::settle_in(true, files, script);
     }
     // A worker script is ready when it asks for its first request.
     if !matches!(server.app, App::Script(_))

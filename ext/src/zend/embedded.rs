@@ -79,13 +79,15 @@ static RUNTIME: [Need; 2] = [
     Need::new("Symfony\\Component\\HttpKernel\\HttpKernelInterface", "symfony/http-kernel"),
 ];
 
+static LOCK: [Need; 1] = [Need::new("Symfony\\Component\\Lock\\PersistingStoreInterface", "symfony/lock")];
 static LOGGER: [Need; 1] = [Need::new("Psr\\Log\\LoggerInterface", "psr/log")];
 
-static FILES: [File; 17] = [
+static FILES: [File; 18] = [
     file!("bodyresource", "BodyResource.php", &[]),
     file!("httpfactory", "HttpFactory.php", &FACTORIES),
     file!("input", "Input.php", &[]),
     file!("kernelhandler", "KernelHandler.php", &KERNEL),
+    file!("lockstore", "LockStore.php", &LOCK),
     file!("logger", "Logger.php", &LOGGER),
     file!("message", "Message.php", &MESSAGES),
     file!("request", "Request.php", &MESSAGES),

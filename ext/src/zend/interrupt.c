@@ -177,3 +177,9 @@ bool rr_interrupt_was_ttl(void)
 {
 	return ttl_thrown;
 }
+
+/* Whether the running request was ended by a limit of its time. */
+bool rr_interrupt_was_limit(void)
+{
+	return ttl_thrown || limit_thrown;
+}

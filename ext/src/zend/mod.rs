@@ -37,11 +37,14 @@ unsafe extern "C" {
     safe fn rr_extension_dir() -> *const c_char;
     safe fn rr_script_path() -> *const c_char;
     safe fn rr_exit_script(status: c_int);
+    safe fn rr_fail_script();
     safe fn rr_freeze() -> usize;
     safe fn rr_become_worker(idle: bool);
     safe fn rr_worker_started();
     safe fn rr_worker_stops();
     safe fn rr_report_exception() -> bool;
+    safe fn rr_handle_exception() -> c_int;
+    safe fn rr_log_exception() -> bool;
     safe fn rr_end_request(broken: bool) -> bool;
     fn rr_register_exception(name: *const c_char, length: usize, parent: *mut ClassEntry) -> *mut ClassEntry;
     fn rr_callable_new(callable: *const Zval) -> *mut RawCallable;
@@ -117,6 +120,12 @@ pub(crate) fn exit_script(status: i32) {
     rr_exit_script(status);
 }
 
+/// Passes a fatal error on that a call inside the running script has met: the script ends as by `exit()`, and whoever
+/// called it is told that PHP is broken.
+pub(crate) fn fail_script() {
+    rr_fail_script();
+}
+
 /// Makes the heap small and still; returns the bytes in use.
 pub(crate) fn freeze() -> usize {
     rr_freeze()
@@ -138,6 +147,34 @@ pub(crate) fn worker_stops() {
 /// Ends the pending exception in the app's handler or in the log; `false`: PHP is broken.
 pub(crate) fn report_exception() -> bool {
     rr_report_exception()
+}
+
+/// What the app's handler has made of an exception that nobody caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing: there is no handler, or it threw itself.
+    Pending,
+    /// A response like any other.
+    Handled,
+    /// That, and it has ended the script by `exit`.
+    Left,
+    /// A fatal error.
+    Broken,
+}
+
+/// Gives the pending exception to the app's handler.
+pub(crate) fn handle_exception() -> Ending {
+    match rr_handle_exception() {
+        0 => Ending::Pending,
+        1 => Ending::Handled,
+        2 => Ending::Left,
+        _ => Ending::Broken,
+    }
+}
+
+/// Ends the pending exception in the log; `false`: PHP is broken.
+pub(crate) fn log_exception() -> bool {
+    rr_log_exception()
 }
 
 /// Ends a request; `false`: the process must end.

@@ -82,6 +82,15 @@ void rr_exit_script(int status)
 	}
 }
 
+/* A fatal error was met below a script that must not see it. */
+static bool failed_within;
+
+void rr_fail_script(void)
+{
+	failed_within = true;
+	rr_exit_script(255);
+}
+
 static void set_ini(const char *name, size_t length, const char *value)
 {
 	zend_string *key = zend_string_init(name, length, 1);
@@ -274,15 +283,20 @@ void rr_clear_oom(void)
 #endif
 }
 
+static bool is_exit(const zend_object *exception)
+{
+	return zend_is_unwind_exit(exception) || zend_is_graceful_exit(exception);
+}
+
 /* Classifies what is in EG(exception); exit() is taken out of it. */
 int rr_settle(void)
 {
 	int outcome = RR_RETURNED;
-	if (rr_had_oom()) {
+	if (rr_had_oom() || failed_within) {
 		outcome = RR_BAILED;
 	}
 	if (EG(exception)) {
-		if (zend_is_unwind_exit(EG(exception)) || zend_is_graceful_exit(EG(exception))) {
+		if (is_exit(EG(exception))) {
 			OBJ_RELEASE(EG(exception));
 			EG(exception) = NULL;
 			EG(opline_before_exception) = NULL;
@@ -380,34 +394,100 @@ zend_string *rr_exception_text(void)
 	return text;
 }
 
-/* Ends the pending exception: the app's exception handler gets it, else the error log. False: PHP is broken. */
-bool rr_report_exception(void)
+/* Gives the pending exception to the app's handler, as PHP does; another may be pending then. exit() breaks nothing,
+ * although PHP leaves the outermost function by a bailout: its frame is gone in order, and there is no new error. */
+static int ask_handler(void)
+{
+	zend_object *volatile asked = EG(exception);
+	zend_string *volatile last = PG(last_error_message);
+	volatile int ending = RR_HANDLED;
+	zval handler, argument, result;
+	EG(exception) = NULL;
+	if (last) {
+		zend_string_addref(last);
+	}
+	ZVAL_COPY_VALUE(&handler, &EG(user_exception_handler));
+	zend_stack_push(&EG(user_exception_handlers), &handler);
+	ZVAL_UNDEF(&EG(user_exception_handler));
+	ZVAL_OBJ(&argument, asked);
+	zend_try {
+		if (call_user_function(NULL, NULL, &handler, &result, 1, &argument) == SUCCESS) {
+			zval_ptr_dtor(&result);
+		}
+	} zend_catch {
+		ending = PG(last_error_message) == last && !rr_had_oom() ? RR_LEFT : RR_BROKEN;
+		if (ending == RR_LEFT) {
+			CG(unclean_shutdown) = 0;
+			gc_protect(0);
+		}
+	} zend_end_try();
+	if (last) {
+		zend_string_release(last);
+	}
+	if (ending != RR_BROKEN) {
+		OBJ_RELEASE(asked);
+	}
+	zval *kept = zend_stack_top(&EG(user_exception_handlers));
+	if (Z_TYPE(EG(user_exception_handler)) == IS_UNDEF && kept) {
+		ZVAL_COPY_VALUE(&EG(user_exception_handler), kept);
+		zend_stack_del_top(&EG(user_exception_handlers));
+	}
+	return ending;
+}
+
+/* Gives the pending exception to the app's exception handler, if there is one. */
+int rr_handle_exception(void)
+{
+	volatile int ending = RR_HANDLED;
+	if (!EG(exception)) {
+		return RR_HANDLED;
+	}
+	zend_try {
+		if (Z_TYPE(EG(user_exception_handler)) != IS_UNDEF && !is_exit(EG(exception))) {
+			ending = ask_handler();
+		}
+		if (EG(exception) && is_exit(EG(exception))) {
+			OBJ_RELEASE(EG(exception));
+			EG(exception) = NULL;
+			ending = RR_LEFT;
+		} else if (EG(exception)) {
+			ending = RR_PENDING;
+		}
+	} zend_catch {
+		ending = RR_BROKEN;
+	} zend_end_try();
+	if (ending == RR_BROKEN || rr_had_oom()) {
+		EG(exception) = NULL;
+		return RR_BROKEN;
+	}
+	return ending;
+}
+
+/* Ends the pending exception in the error log. False: PHP is broken. */
+bool rr_log_exception(void)
 {
 	volatile bool sound = true;
-	if (!EG(exception)) {
+	zend_object *pending = EG(exception);
+	if (!pending) {
 		return true;
 	}
 	zend_try {
-		if (Z_TYPE(EG(user_exception_handler)) != IS_UNDEF) {
-			zend_user_exception_handler();
-		}
-		if (EG(exception)) {
-			if (zend_is_unwind_exit(EG(exception)) || zend_is_graceful_exit(EG(exception))) {
-				OBJ_RELEASE(EG(exception));
-				EG(exception) = NULL;
-			} else {
-				zend_object *pending = EG(exception);
-				GC_ADDREF(pending);
-				zend_clear_exception();
-				/* E_DONT_BAIL: it is a fatal error to the log and to nobody else. */
-				(void) zend_exception_error(pending, E_ERROR | E_DONT_BAIL);
-			}
-		}
+		GC_ADDREF(pending);
+		zend_clear_exception();
+		/* E_DONT_BAIL: it is a fatal error to the log and to nobody else. */
+		(void) zend_exception_error(pending, E_ERROR | E_DONT_BAIL);
 	} zend_catch {
 		sound = false;
 	} zend_end_try();
 	EG(exception) = NULL;
 	return sound && !rr_had_oom();
+}
+
+/* Ends the pending exception: the app's exception handler gets it, else the error log. False: PHP is broken. */
+bool rr_report_exception(void)
+{
+	int ending = rr_handle_exception();
+	return ending == RR_PENDING ? rr_log_exception() : ending != RR_BROKEN;
 }
 
 /* The message of the last error, for a debug page; NULL when there is none. */

@@ -14,6 +14,14 @@ enum rr_outcome {
 	RR_BAILED = 3    /* a fatal error; this process must end soon */
 };
 
+/* What the app's exception handler has made of an exception that nobody caught. */
+enum rr_ending {
+	RR_BROKEN = -1,  /* a fatal error; this process must end soon */
+	RR_PENDING = 0,  /* nothing: there is no handler, or it threw itself */
+	RR_HANDLED = 1,
+	RR_LEFT = 2      /* handled, and the script ends there: exit() */
+};
+
 /* What a chunk of an iterable response is given to; false stops the iteration. */
 typedef bool (*rr_chunk_fn)(void *context, const char *bytes, size_t length);
 

@@ -16,6 +16,7 @@
 #include "php_variables.h"
 #include "rfc1867.h"
 #include "zend_exceptions.h"
+#include "zend_smart_str.h"
 #include "ext/standard/basic_functions.h"
 #include "ext/standard/file.h"
 #include "ext/standard/head.h"
@@ -38,6 +39,10 @@ extern void rr_form_install(void);
 
 /* In variables.c. */
 extern void rr_web_fill_server(zval *array);
+
+/* In scripts.c. */
+extern void rr_scripts_hide_server(bool script);
+extern void rr_scripts_end(void);
 
 /* In folder.c. */
 extern void rr_note_calls(const char *name, zif_handler *own, zif_handler noted);
@@ -329,7 +334,7 @@ static zend_string *timezone_now(void)
 	return NULL;
 }
 
-static zend_module_entry *session_module, *filter_module;
+static zend_module_entry *session_module, *filter_module, *zlib_module;
 static zif_handler own_timezone_set;
 static bool timezone_was_set;
 
@@ -458,8 +463,17 @@ int rr_web_script_ends(void)
 	return code;
 }
 
+static zend_execute_data *server_frame;
+
+/* In a worker whose requests are calls: without a frame that they come from, PHP takes an exception, and exit() too, for
+ * the end of the process. It is that of Server::run(), which this process is in. */
+void rr_web_serve_calls(void)
+{
+	EG(current_execute_data) = server_frame;
+}
+
 /* In a worker: the state that each request finds. `forget`: the global scope is the request's. */
-void rr_web_settle_in(bool living, bool forget)
+void rr_web_settle_in(bool living, bool forget, bool script)
 {
 	web_install();
 	baseline.living = living;
@@ -482,6 +496,8 @@ void rr_web_settle_in(bool living, bool forget)
 	rr_note_calls("date_default_timezone_set", &own_timezone_set, noted_timezone_set);
 	session_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("session"));
 	filter_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("filter"));
+	zlib_module = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("zlib"));
+	rr_scripts_hide_server(script);
 	php_output_end_all();
 	php_output_deactivate();
 	SG(headers_sent) = 1;
@@ -491,6 +507,7 @@ void rr_web_settle_in(bool living, bool forget)
 	SG(request_info).argc = 0;
 	SG(request_info).argv = NULL;
 	/* The script of the server never goes on here. */
+	server_frame = EG(current_execute_data);
 	EG(current_execute_data) = NULL;
 	/* PHP's handler for the signal of a time limit; each request sets its own. */
 	zend_set_timeout(0, 1);
@@ -530,6 +547,21 @@ static void web_request_info(const rr_web_request *request)
 	web_cookie = request->cookie;
 	web_root = request->root;
 	EG(exit_status) = 0;
+}
+
+/* What PHP does for a module when a request begins, and when it is over. */
+static void start_module(const zend_module_entry *module)
+{
+	if (module && module->request_startup_func) {
+		module->request_startup_func(module->type, module->module_number);
+	}
+}
+
+static void stop_module(const zend_module_entry *module)
+{
+	if (module && module->request_shutdown_func) {
+		module->request_shutdown_func(module->type, module->module_number);
+	}
 }
 
 /* Globals have been read into arrays of earlier requests; a living worker's code does not ask for them again. */
@@ -581,6 +613,8 @@ bool rr_web_begin(const rr_web_request *request)
 			php_output_set_implicit_flush(1);
 		}
 		web_superglobals();
+		/* What the client takes, and the buffer of zlib.output_compression. */
+		start_module(zlib_module);
 		PG(modules_activated) = 1;
 		PG(during_request_startup) = 0;
 		rr_interrupt_begin(INI_INT("max_execution_time"));
@@ -592,76 +626,6 @@ bool rr_web_begin(const rr_web_request *request)
 		rr_report_exception();
 	}
 	return sound;
-}
-
-static void web_enter(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	if (slash) {
-		rr_folder_enter(path, slash > path ? slash - path : 1);
-	}
-}
-
-/* Runs a file in the global scope of a living worker. */
-int rr_web_include(const char *path)
-{
-	volatile int outcome = RR_RETURNED;
-	zend_file_handle file;
-	zend_stream_init_filename(&file, path);
-	file.primary_script = 1;
-	if (baseline.forget) {
-		web_enter(path);
-	}
-	zend_try {
-		zend_op_array *code = zend_compile_file(&file, ZEND_REQUIRE);
-		if (file.opened_path) {
-			zend_hash_add_empty_element(&EG(included_files), file.opened_path);
-		}
-		if (code) {
-			zval result;
-			ZVAL_UNDEF(&result);
-			zend_execute(code, &result);
-			zval_ptr_dtor(&result);
-			zend_destroy_static_vars(code);
-			destroy_op_array(code);
-			efree_size(code, sizeof(zend_op_array));
-		}
-		outcome = rr_settle();
-	} zend_catch {
-		outcome = RR_BAILED;
-		EG(current_execute_data) = NULL;
-		CG(unclean_shutdown) = 0;
-		gc_protect(0);
-	} zend_end_try();
-	zend_destroy_file_handle(&file);
-	return outcome;
-}
-
-/* Runs a file as the main script of a classic request. */
-int rr_web_execute(const char *path)
-{
-	volatile int outcome = RR_RETURNED;
-	zend_file_handle file;
-	zend_stream_init_filename(&file, path);
-	file.primary_script = 1;
-	web_enter(path);
-	zend_try {
-		php_execute_script(&file);
-	} zend_catch {
-		outcome = RR_BAILED;
-	} zend_end_try();
-	zend_destroy_file_handle(&file);
-	/* exit(255) is no error. */
-	if (EG(exit_status) == 255 && PG(last_error_message)
-		&& (PG(last_error_type) & (E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR))) {
-		outcome = RR_BAILED;
-	}
-	return outcome;
-}
-
-bool rr_web_headers_sent(void)
-{
-	return SG(headers_sent);
 }
 
 void rr_web_status(int status)
@@ -687,19 +651,25 @@ static void restore_handler(zval *current, zend_stack *stack, const handler_stat
 	}
 }
 
-static void reset_module(const zend_module_entry *module)
+/* What output_add_rewrite_var(), or a session without cookies, adds to links and forms. */
+static void forget_rewriting(url_adapt_state_ex_t *state)
 {
-	if (module && module->request_shutdown_func) {
-		module->request_shutdown_func(module->type, module->module_number);
-	}
-	if (module && module->request_startup_func) {
-		module->request_startup_func(module->type, module->module_number);
+	if (state->active) {
+		smart_str_free(&state->result);
+		smart_str_free(&state->buf);
+		smart_str_free(&state->tag);
+		smart_str_free(&state->arg);
+		smart_str_free(&state->form_app);
+		smart_str_free(&state->url_app);
+		state->active = state->tag_type = state->attr_type = 0;
 	}
 }
 
 /* What the request has changed and the next one must not find. */
 static void web_restore(void)
 {
+	forget_rewriting(&BG(url_adapt_output_ex));
+	forget_rewriting(&BG(url_adapt_session_ex));
 	rr_interrupt_end();
 	if (EG(modified_ini_directives)) {
 		zend_ini_deactivate();
@@ -803,9 +773,9 @@ bool rr_web_end(bool broken)
 	GUARDED(php_output_end_all())
 	GUARDED(if (!SG(headers_sent)) { php_header(); })
 	rr_web_finish(false);
-	GUARDED(reset_module(session_module))
+	GUARDED(stop_module(zlib_module); stop_module(session_module); start_module(session_module))
 	GUARDED(zend_hash_str_del(&EG(symbol_table), "_SESSION", sizeof("_SESSION") - 1))
-	GUARDED(reset_module(filter_module))
+	GUARDED(stop_module(filter_module); start_module(filter_module))
 	GUARDED(php_output_deactivate())
 	GUARDED(
 		php_stream *body = SG(request_info).request_body;
@@ -817,6 +787,7 @@ bool rr_web_end(bool broken)
 		ZVAL_UNDEF(&PG(http_globals)[i]);
 	})
 	GUARDED(web_forget_variables())
+	rr_scripts_end();
 	GUARDED(web_restore())
 	if (rr_had_oom()) {
 		sound = false;

@@ -2,7 +2,7 @@
 //! [`super`].
 
 use super::Outcome;
-use crate::role::web;
+use crate::role::{web, web_unit, web_variables};
 use ext_php_rs::types::Zval;
 use rr_wire::log::Level;
 use std::ffi::{CStr, c_char, c_int};
@@ -33,6 +33,7 @@ unsafe extern "C" {
     safe fn rr_web_reads_forms() -> bool;
     safe fn rr_interrupt_class();
     safe fn rr_interrupt_was_ttl() -> bool;
+    safe fn rr_interrupt_was_limit() -> bool;
     safe fn rr_worker_functions();
     safe fn rr_web_name(frankenphp: bool);
     safe fn rr_web_ini_path() -> *const c_char;
@@ -47,11 +48,15 @@ unsafe extern "C" {
     safe fn rr_web_leave_script();
     safe fn rr_web_script_begins();
     safe fn rr_web_script_ends() -> c_int;
-    safe fn rr_web_settle_in(living: bool, forget: bool);
+    safe fn rr_web_settle_in(living: bool, forget: bool, script: bool);
+    safe fn rr_web_serve_calls();
     fn rr_web_begin(request: *const RawRequest) -> bool;
+    fn rr_web_enter(path: *const c_char);
     fn rr_web_include(path: *const c_char) -> c_int;
     fn rr_web_execute(path: *const c_char) -> c_int;
-    safe fn rr_web_headers_sent() -> bool;
+    safe fn rr_web_has_around(after: bool) -> bool;
+    safe fn rr_web_include_around(after: bool) -> c_int;
+    safe fn rr_web_was_compiled() -> bool;
     safe fn rr_web_user() -> *const c_char;
     safe fn rr_web_status(status: c_int);
     safe fn rr_web_end(broken: bool) -> bool;
@@ -109,6 +114,11 @@ pub(crate) fn was_ttl() -> bool {
     rr_interrupt_was_ttl()
 }
 
+/// Whether `exec_ttl` or `max_execution_time` has.
+pub(crate) fn was_limit() -> bool {
+    rr_interrupt_was_limit()
+}
+
 /// Adds the functions of workers. Module start-up only.
 pub(crate) fn worker_functions() {
     rr_worker_functions();
@@ -149,8 +159,13 @@ pub(crate) fn script_ends() -> i32 {
 }
 
 /// Takes PHP's web side over, in a worker; `forget`: the global scope belongs to each request.
-pub(crate) fn settle_in(living: bool, forget: bool) {
-    rr_web_settle_in(living, forget);
+pub(crate) fn settle_in(living: bool, forget: bool, script: bool) {
+    rr_web_settle_in(living, forget, script);
+}
+
+/// In a living worker: its requests are calls of a function.
+pub(crate) fn serve_calls() {
+    rr_web_serve_calls();
 }
 
 /// Begins a request; `false`: the worker must end.
@@ -176,21 +191,32 @@ pub(crate) fn begin(texts: &Texts<'_>) -> bool {
     unsafe { rr_web_begin(&raw const raw) }
 }
 
+/// Goes to the folder of a file that is to be run.
+pub(crate) fn enter(path: &CStr) {
+    // SAFETY: NUL-terminated; copied (Z2).
+    unsafe { rr_web_enter(path.as_ptr()) };
+}
+
 /// Runs a file in the global scope of a living worker.
 pub(crate) fn include(path: &CStr) -> Outcome {
     // SAFETY: NUL-terminated; copied by PHP (Z4).
     Outcome::from_raw(unsafe { rr_web_include(path.as_ptr()) })
 }
 
+/// Runs `auto_prepend_file`, or `auto_append_file`, in the global scope of a living worker. `None`: there is none.
+pub(crate) fn include_around(after: bool) -> Option<Outcome> {
+    rr_web_has_around(after).then(|| Outcome::from_raw(rr_web_include_around(after)))
+}
+
+/// Whether the last file that was to be run could be read and compiled.
+pub(crate) fn was_compiled() -> bool {
+    rr_web_was_compiled()
+}
+
 /// Runs a file as the main script of a classic request.
 pub(crate) fn execute(path: &CStr) -> Outcome {
     // SAFETY: NUL-terminated; copied by PHP (Z4).
     Outcome::from_raw(unsafe { rr_web_execute(path.as_ptr()) })
-}
-
-/// Whether the script's headers are on their way.
-pub(crate) fn headers_sent() -> bool {
-    rr_web_headers_sent()
 }
 
 /// The user of the request's credentials.
@@ -271,7 +297,7 @@ unsafe fn slice<'a>(bytes: *const c_char, length: usize) -> &'a [u8] {
 pub(crate) unsafe extern "C" fn rr_web_read(buffer: *mut c_char, length: usize) -> usize {
     // PHP's buffer need not hold anything yet.
     let mut piece = vec![0; length];
-    let read = caught(0, || web::read(&mut piece));
+    let read = caught(0, || web_unit::read(&mut piece));
     // SAFETY: `read` is at most `length`, for which there is room; the two do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buffer.cast::<u8>(), read) };
     read
@@ -292,13 +318,13 @@ pub(crate) unsafe extern "C" fn rr_web_header(
     let name = unsafe { slice(name, name_length) };
     // SAFETY: as above.
     let value = unsafe { slice(value, value_length) };
-    caught((), || web::header(name, value));
+    caught((), || web_unit::header(name, value));
 }
 
 /// The headers are complete.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_head(status: c_int) {
-    caught((), || web::head(u16::try_from(status).unwrap_or(500)));
+    caught((), || web_unit::head(u16::try_from(status).unwrap_or(500)));
 }
 
 /// A piece of the body; `false`: nobody reads it.
@@ -309,19 +335,19 @@ pub(crate) extern "C" fn rr_web_head(status: c_int) {
 pub(crate) unsafe extern "C" fn rr_web_output(bytes: *const c_char, length: usize) -> bool {
     // SAFETY: PHP's buffer, valid until this call returns (Z3).
     let bytes = unsafe { slice(bytes, length) };
-    caught(true, || web::output(bytes))
+    caught(true, || web_unit::output(bytes))
 }
 
 /// Sends what is there; `false`: nobody reads it.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_flush() -> bool {
-    caught(true, web::flush)
+    caught(true, web_unit::flush)
 }
 
 /// The response is complete; `goes_on`: the script is not. `false`: it was before.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_finish(goes_on: bool) -> bool {
-    caught(false, || web::finish(if goes_on { web::End::Response } else { web::End::Request }))
+    caught(false, || web_unit::finish(if goes_on { web_unit::End::Response } else { web_unit::End::Request }))
 }
 
 /// Fills `$_SERVER`.
@@ -330,7 +356,7 @@ pub(crate) extern "C" fn rr_web_finish(goes_on: bool) -> bool {
 /// `array` is a PHP array.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_variables(array: *mut Zval) {
-    caught((), || web::variables(&mut Variables(array)));
+    caught((), || web_variables::variables(&mut Variables(array)));
 }
 
 /// Fills `$_SERVER` of a worker script.
@@ -339,13 +365,13 @@ pub(crate) unsafe extern "C" fn rr_web_variables(array: *mut Zval) {
 /// `array` is a PHP array.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_script_variables(array: *mut Zval) {
-    caught((), || web::script_variables(&mut Variables(array)));
+    caught((), || web_variables::script_variables(&mut Variables(array)));
 }
 
 /// Whether the master has parsed the request's form.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_web_is_form() -> bool {
-    caught(false, web::is_form)
+    caught(false, web_unit::is_form)
 }
 
 impl RawPart {
@@ -383,9 +409,9 @@ impl RawPart {
 /// `part` has room for a part.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_next_part(part: *mut RawPart) -> bool {
-    let found = caught(None, || web::next_part(RawPart::of));
+    let found = caught(None, || web_unit::next_part(RawPart::of));
     let Some(raw) = found else { return false };
-    // SAFETY: room for a part; the texts point into the form that role::web keeps until the request is over.
+    // SAFETY: room for a part; the texts point into the form that role::web_unit keeps until the request is over.
     unsafe { part.write(raw) };
     true
 }
@@ -416,7 +442,7 @@ pub(crate) unsafe extern "C" fn rr_web_handle(callable: *const Zval) -> c_int {
 pub(crate) unsafe extern "C" fn rr_web_request_headers(array: *mut Zval) {
     caught((), || {
         let mut variables = Variables(array);
-        for (name, value) in web::request_headers() {
+        for (name, value) in web_variables::request_headers() {
             variables.set(name.as_bytes(), &value);
         }
     });
@@ -425,7 +451,7 @@ pub(crate) unsafe extern "C" fn rr_web_request_headers(array: *mut Zval) {
 /// `rr_finish_request()` in the handler modes.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rr_serve_finish() -> bool {
-    caught(false, crate::role::serve::finish_request)
+    caught(false, crate::role::answer::finish_request)
 }
 
 /// Sends an interim response; `false`: these are no headers, or nobody reads them.
@@ -438,7 +464,7 @@ pub(crate) unsafe extern "C" fn rr_web_hint(headers: *const Zval, status: c_int)
         // SAFETY: the argument of the PHP function, alive until that returns.
         let headers = unsafe { &*headers };
         let status = u16::try_from(status).unwrap_or(103);
-        headers.array().is_some_and(|headers| crate::role::web::interim(status, headers))
+        headers.array().is_some_and(|headers| web_unit::interim(status, headers))
     })
 }
 

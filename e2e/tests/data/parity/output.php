@@ -16,6 +16,10 @@ switch ($_GET['do'] ?? '') {
     case 'exception404': http_response_code(404); throw new LogicException('thrown');
     case 'handler': set_exception_handler(static function (Throwable $error) { http_response_code(503); header('X-Handled: 1'); echo 'handled ', $error->getMessage(); }); throw new LogicException('it');
     case 'handlerplain': set_exception_handler(static function () { echo 'handled'; }); throw new LogicException('it');
+    case 'handlerexit': set_exception_handler(static function () { echo 'handled'; exit(1); }); throw new LogicException('it');
+    case 'handlershutdown': register_shutdown_function(static function () { echo ' ', http_response_code(); }); set_exception_handler(static function () { echo 'handled ', http_response_code(); }); throw new LogicException('it');
+    case 'handlerthrows': set_exception_handler(static function () { echo 'handled'; throw new LogicException('that'); }); throw new LogicException('it');
+    case 'handlerstatus': http_response_code(404); set_exception_handler(static function () { }); throw new LogicException('it');
     case 'shutdownexception': register_shutdown_function(static function () { throw new LogicException('late'); }); echo 'body'; break;
     case 'undefined': echo 'before '; undefined_function();
     case 'error': trigger_error('mine', E_USER_ERROR); echo 'not here'; break;

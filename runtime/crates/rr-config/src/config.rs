@@ -8,6 +8,7 @@ use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
 use crate::sections::kv::{Storage, Storages};
+use crate::sections::lock::Lock;
 use crate::sections::logs::Logs;
 use crate::sections::metrics::Metrics;
 use crate::sections::rpc::Rpc;
@@ -26,6 +27,8 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// Key-value storages.
     pub kv: Vec<Storage>,
+    /// Locks.
+    pub lock: Lock,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -58,7 +61,6 @@ const UNSERVED: &[&str] = &[
     "kafka",
     "beanstalk",
     "google_pub_sub",
-    "lock",
     "reload",
     "websockets",
     "broadcast",
@@ -67,7 +69,7 @@ const UNSERVED: &[&str] = &[
 ];
 
 const KNOWN: &[&str] =
-    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "metrics"];
+    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock", "metrics"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -78,6 +80,7 @@ impl Config {
         let metrics = section(&raw, "metrics", &Maybe, &mut decoder).flatten();
         let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
+        let lock = section(&raw, "lock", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
         let dev = section(&raw, "dev", &DevKind, &mut decoder).unwrap_or_default();
@@ -91,7 +94,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, metrics, kv, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, metrics, kv, lock, logs, endure, dev, raw }),
         }
     }
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
 use crate::sections::{
-    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, logs::Logs, metrics::Metrics, rpc::Rpc,
-    server::Server,
+    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, lock::Lock, logs::Logs, metrics::Metrics,
+    rpc::Rpc, server::Server,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -16,6 +16,7 @@ pub fn reference() -> String {
     table::<Rpc>(&mut out, "rpc");
     table::<Metrics>(&mut out, "metrics");
     table::<MemoryStorage>(&mut out, "kv.<name>.config");
+    table::<Lock>(&mut out, "lock");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

@@ -46,6 +46,12 @@ pub enum Answer {
 pub trait Calls: Send + Sync {
     /// Handles one call, whose `codec` says how its argument is encoded: RAW is the method's own way. Must not block.
     fn call(&self, caller: &Caller, codec: Flags, method: &str, body: &[u8]) -> Answer;
+
+    /// A unit is over, by its last reply. Told only of units that a worker had when it asked for something.
+    fn unit_ended(&self, _pool: &Arc<str>, _worker: u64, _unit: u64) {}
+
+    /// A worker's process is gone.
+    fn worker_ended(&self, _pool: &Arc<str>, _worker: u64) {}
 }
 
 impl Pool {
@@ -70,6 +76,9 @@ impl Pool {
                     });
                 }
             }
+        }
+        for (worker, unit) in seen.ended {
+            self.calls.unit_ended(&self.name, worker, unit);
         }
         if seen.again {
             let pool = self.arc();

@@ -53,6 +53,8 @@ pub(crate) struct Worker {
     pub served: u64,
     /// Sequence and number of the unit answered last: its log may come after its reply.
     pub last: (u32, u64),
+    /// Units, from the front one on, in which it may have asked for something: their ends are told.
+    pub to_tell: usize,
     /// Units after which it is replaced.
     pub jobs: u64,
     pub born: Instant,
@@ -111,6 +113,7 @@ impl Worker {
             estimate: UNKNOWN,
             served: 0,
             last: (0, 0),
+            to_tell: 0,
             jobs: u64::MAX,
             born: now,
             idle_since: now,

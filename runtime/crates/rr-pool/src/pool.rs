@@ -368,6 +368,7 @@ impl Pool {
         core.spread(now);
         self.reconcile(&mut core, now);
         drop(core);
+        self.calls.worker_ended(&self.name, id);
         self.shard.release(slot);
         self.changed.notify_waiters();
     }

@@ -5,7 +5,7 @@ use crate::unit::{REPLY_FRAMES, ReplyFrame};
 use crate::{ExecError, State};
 use bytes::Bytes;
 use rr_channel::{Channel, Frame, Lane};
-use rr_wire::rpc::{Call, MAX_BODY};
+use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags};
 use std::time::Instant;
 
@@ -32,6 +32,8 @@ pub(crate) struct Asked {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub calls: Vec<Asked>,
+    /// Workers, and units of theirs that are over; see [`crate::Calls::unit_ended`].
+    pub ended: Vec<(u64, u64)>,
     /// The worker said hello.
     pub ready: bool,
     /// It was condemned, or leaves.
@@ -117,6 +119,9 @@ impl Core {
             };
             taken = true;
             let Some(whole) = gather(&mut worker.asking, &frame)? else { continue };
+            if whole.sequence != ONE_WAY {
+                worker.to_tell = worker.held.len();
+            }
             seen.calls.push(Asked {
                 slot,
                 worker: worker.id,
@@ -223,6 +228,10 @@ impl Core {
         let Some(worker) = self.worker(slot) else { return };
         if let Some(held) = worker.held.pop_front() {
             worker.last = (held.sequence, held.unit.id);
+            if worker.to_tell > 0 {
+                worker.to_tell -= 1;
+                seen.ended.push((worker.id, held.unit.id));
+            }
         }
         worker.front_changed(now);
         worker.served += 1;

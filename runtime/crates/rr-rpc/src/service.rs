@@ -3,6 +3,7 @@
 use crate::codec::{Codec, Message};
 use rr_pool::{Answer, BoxFuture, Caller};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a method gives.
 pub enum Reply<T> {
@@ -83,16 +84,47 @@ impl Service {
     }
 }
 
+/// Wants to know what has ended of those who called natively.
+pub trait Ends: Send + Sync {
+    /// See [`rr_pool::Calls::unit_ended`].
+    fn unit_ended(&self, pool: &Arc<str>, worker: u64, unit: u64);
+
+    /// See [`rr_pool::Calls::worker_ended`].
+    fn worker_ended(&self, pool: &Arc<str>, worker: u64);
+}
+
 /// All services.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Registry {
     services: BTreeMap<&'static str, Service>,
+    ends: Vec<Arc<dyn Ends>>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("services", &self.services).finish_non_exhaustive()
+    }
 }
 
 impl Registry {
     /// Adds a service; of two with one name the later one stays.
     pub fn add(&mut self, service: Service) {
         self.services.insert(service.name, service);
+    }
+
+    /// Has `ends` told of the ends of units and workers.
+    pub fn tell(&mut self, ends: Arc<dyn Ends>) {
+        self.ends.push(ends);
+    }
+
+    /// A unit is over.
+    pub fn unit_ended(&self, pool: &Arc<str>, worker: u64, unit: u64) {
+        self.ends.iter().for_each(|ends| ends.unit_ended(pool, worker, unit));
+    }
+
+    /// A worker is gone.
+    pub fn worker_ended(&self, pool: &Arc<str>, worker: u64) {
+        self.ends.iter().for_each(|ends| ends.worker_ended(pool, worker));
     }
 
     /// Calls `service.method` with an argument in `codec`. Unknown names are errors with Go's texts (RP-07).

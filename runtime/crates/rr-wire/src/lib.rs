@@ -7,6 +7,7 @@ pub mod form;
 pub mod frame;
 pub mod http;
 pub mod kv;
+pub mod lock;
 pub mod log;
 pub mod metrics;
 pub mod report;
@@ -27,6 +28,9 @@ pub fn fuzz(data: &[u8]) {
         }
     }
     let _ = log::Record::parse(data);
+    if let Some(acquire) = lock::Acquire::parse(data) {
+        assert_eq!(lock::Acquire::parse(&acquire.encode()), Some(acquire));
+    }
     let _ = report::Report::parse(&String::from_utf8_lossy(data)).map(|report| report.encode(4096));
     if let Ok(head) = http::RequestView::parse(data) {
         let _ = head.headers().map(|(name, value)| name.len() + value.len()).sum::<usize>();

@@ -400,7 +400,7 @@ impl Session {
         }
     }
 
-    /// Calls a method that answers nothing; waits for room, never for the master to read it.
+    /// Tells a method of the master something; waits for room, never for the master to read it.
     ///
     /// # Errors
     /// `TooLarge`, or a broken channel.

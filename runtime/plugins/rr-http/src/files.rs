@@ -1,15 +1,19 @@
-//! Files of the document root, sent in pieces: conditional requests and ranges (RFC 9110, 13 and 14).
+//! Files of the document root and of workers, sent in pieces, whole or in parts (RFC 9110, 14).
 
 use crate::body::Body;
+use crate::conditions::{self, Validators, Verdict};
+use crate::ranges::{self, Part, Wanted};
 use crate::respond;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED,
+    RANGE,
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
+use std::collections::VecDeque;
 use std::fs::{File, Metadata};
-use std::io::{Read, Seek, SeekFrom};
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Bytes that are read at a time.
@@ -19,55 +23,69 @@ const PIECE: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Source {
     file: File,
+    segments: VecDeque<Segment>,
     left: u64,
 }
 
+/// What is sent next.
+#[derive(Debug)]
+enum Segment {
+    Text(String),
+    /// Bytes of the file.
+    Bytes {
+        from: u64,
+        length: u64,
+    },
+}
+
+impl Segment {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Bytes { length, .. } => *length,
+        }
+    }
+}
+
 impl Source {
-    /// The next piece; `None` at the end.
+    fn new(file: File, segments: impl Into<VecDeque<Segment>>) -> Self {
+        let segments = segments.into();
+        let left = segments.iter().map(Segment::length).sum();
+        Self { file, segments, left }
+    }
+
+    fn part(file: File, from: u64, length: u64) -> Self {
+        Self::new(file, [Segment::Bytes { from, length }])
+    }
+
+    /// The next piece; empty at the end.
     ///
     /// # Errors
     /// The file is shorter than it was, or cannot be read.
     pub(crate) fn read(mut self) -> std::io::Result<(Self, Vec<u8>)> {
-        let length = self.left.min(PIECE);
-        let mut piece = vec![0; usize::try_from(length).unwrap_or(0)];
-        self.file.read_exact(&mut piece)?;
-        self.left -= length;
+        let mut piece = Vec::new();
+        while let Some(room) = PIECE.checked_sub(piece.len() as u64).filter(|room| *room > 0) {
+            match self.segments.pop_front() {
+                None => break,
+                Some(Segment::Text(text)) => piece.extend_from_slice(text.as_bytes()),
+                Some(Segment::Bytes { from, length }) => {
+                    let taken = length.min(room);
+                    let begin = piece.len();
+                    piece.resize(begin + usize::try_from(taken).unwrap_or(0), 0);
+                    self.file.read_exact_at(&mut piece[begin..], from)?;
+                    if taken < length {
+                        let rest = Segment::Bytes { from: from + taken, length: length - taken };
+                        self.segments.push_front(rest);
+                    }
+                }
+            }
+        }
+        self.left = self.left.saturating_sub(piece.len() as u64);
         Ok((self, piece))
     }
 
     pub(crate) fn left(&self) -> u64 {
         self.left
-    }
-}
-
-/// A range of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    All,
-    Part { from: u64, to: u64 },
-    Impossible,
-}
-
-/// RFC 9110, 14.2: one range of bytes; what is malformed, or several, is the whole.
-fn range(text: &str, size: u64) -> Wanted {
-    let Some(spec) = text.trim().strip_prefix("bytes=") else { return Wanted::All };
-    let Some((first, last)) = spec.trim().split_once('-') else { return Wanted::All };
-    let number = |text: &str| {
-        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| text.parse::<u64>().unwrap_or(u64::MAX))
-    };
-    match (first, last, number(first), number(last)) {
-        ("", _, _, Some(0)) => Wanted::Impossible,
-        ("", _, _, Some(count)) if size > 0 => {
-            Wanted::Part { from: size.saturating_sub(count), to: size - 1 }
-        }
-        (_, "", Some(from), _) if from < size => Wanted::Part { from, to: size - 1 },
-        (_, _, Some(from), Some(to)) if from <= to && from < size => {
-            Wanted::Part { from, to: to.min(size - 1) }
-        }
-        (_, _, Some(from), Some(to)) if from > to => Wanted::All,
-        (_, "", Some(_), _) | (_, _, Some(_), Some(_)) | ("", _, _, Some(_)) => Wanted::Impossible,
-        _ => Wanted::All,
     }
 }
 
@@ -80,29 +98,56 @@ pub(crate) enum Methods {
     Any,
 }
 
+/// What an app has said of its file; the rest is found out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Said<'a> {
+    pub(crate) kind: Option<&'a HeaderValue>,
+    pub(crate) tag: Option<&'a HeaderValue>,
+    pub(crate) modified: Option<&'a HeaderValue>,
+}
+
 /// A file as the body of a response that is no 200: all of it.
-pub(crate) fn whole(file: File, meta: &Metadata, name: &str, status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::file(Source { file, left: meta.len() }));
+pub(crate) fn whole(
+    file: File,
+    meta: &Metadata,
+    name: &str,
+    said: Said<'_>,
+    status: StatusCode,
+) -> Response<Body> {
+    let mut response = Response::new(Body::file(Source::part(file, 0, meta.len())));
     *response.status_mut() = status;
-    if let Ok(kind) = HeaderValue::from_str(&content_type(name)) {
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-    }
+    response.headers_mut().insert(CONTENT_TYPE, content_type(name, said));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(meta.len()));
     response
 }
 
-fn content_type(name: &str) -> String {
+fn content_type(name: &str, said: Said<'_>) -> HeaderValue {
+    if let Some(kind) = said.kind {
+        return kind.clone();
+    }
     let kind = mime_guess::from_path(name).first_or_octet_stream();
     let charset = kind.type_() == "text" || kind.subtype() == "javascript" || kind.subtype() == "json";
-    if charset { format!("{kind}; charset=utf-8") } else { kind.to_string() }
+    value(&if charset { format!("{kind}; charset=utf-8") } else { kind.to_string() })
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn empty(status: StatusCode, headers: HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::full(bytes::Bytes::new()));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The answer with a file.
 pub(crate) fn respond(
     parts: &Parts,
-    mut file: File,
+    file: File,
     meta: &Metadata,
     name: &str,
+    said: Said<'_>,
     methods: Methods,
 ) -> Response<Body> {
     if methods == Methods::Read && parts.method != Method::GET && parts.method != Method::HEAD {
@@ -113,112 +158,172 @@ pub(crate) fn respond(
     let size = meta.len();
     let modified = meta.modified().ok().filter(|time| *time >= UNIX_EPOCH);
     let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or(Duration::ZERO);
-    let tag = format!("\"{:x}-{:x}-{:x}\"", since.as_secs(), since.subsec_nanos(), size);
-    let mut headers = HeaderMap::new();
-    let mut set = |name: HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
+    let own_tag = || value(&format!("\"{:x}-{:x}-{:x}\"", since.as_secs(), since.subsec_nanos(), size));
+    let tag = said.tag.cloned().unwrap_or_else(own_tag);
+    let date = said.modified.cloned().or_else(|| modified.map(|time| value(&httpdate::fmt_http_date(time))));
+    let known = Validators {
+        tag: tag.to_str().unwrap_or_default(),
+        date: date.as_ref().and_then(|date| date.to_str().ok()),
     };
-    set(CONTENT_TYPE, &content_type(name));
-    set(ETAG, &tag);
-    set(ACCEPT_RANGES, "bytes");
-    let date = modified.map(httpdate::fmt_http_date);
-    if let Some(date) = &date {
-        set(LAST_MODIFIED, date);
+    let verdict = conditions::judge(parts, known);
+    if verdict == Verdict::Failed {
+        return respond::plain(StatusCode::PRECONDITION_FAILED, "");
     }
-    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let unchanged = match text(IF_NONE_MATCH) {
-        Some(tags) => tags.split(',').any(|have| {
-            let have = have.trim();
-            have == "*" || have.trim_start_matches("W/") == tag
-        }),
-        None => text(IF_MODIFIED_SINCE)
-            .and_then(|date| httpdate::parse_http_date(date).ok())
-            .and_then(|date| date.duration_since(UNIX_EPOCH).ok())
-            .is_some_and(|date| since.as_secs() <= date.as_secs()),
-    };
-    let empty = |status: StatusCode, headers: HeaderMap| {
-        let mut response = Response::new(Body::full(bytes::Bytes::new()));
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
-    };
-    if unchanged {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, content_type(name, said));
+    headers.insert(ETAG, tag);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Some(date) = date {
+        headers.insert(LAST_MODIFIED, date);
+    }
+    if verdict == Verdict::Unchanged {
         return empty(StatusCode::NOT_MODIFIED, headers);
     }
-    let same = text(IF_RANGE).is_none_or(|have| have == tag || date.as_deref() == Some(have));
-    let wanted = match text(RANGE) {
-        Some(wanted) if same && parts.method == Method::GET => range(wanted, size),
-        _ => Wanted::All,
-    };
-    let (status, from, length) = match wanted {
-        Wanted::All => (StatusCode::OK, 0, size),
-        Wanted::Part { from, to } => {
-            headers.insert(
-                CONTENT_RANGE,
-                HeaderValue::from_str(&format!("bytes {from}-{to}/{size}"))
-                    .unwrap_or(HeaderValue::from_static("")),
-            );
-            (StatusCode::PARTIAL_CONTENT, from, to - from + 1)
-        }
+    let range = parts.headers.get(RANGE).filter(|_| verdict == Verdict::Send);
+    let wanted =
+        range.and_then(|range| range.to_str().ok()).map_or(Wanted::All, |range| ranges::parse(range, size));
+    let (status, source) = match wanted {
+        Wanted::All => (StatusCode::OK, Source::part(file, 0, size)),
         Wanted::Impossible => {
-            let unsatisfied = HeaderValue::from_str(&format!("bytes */{size}"));
-            headers.insert(CONTENT_RANGE, unsatisfied.unwrap_or(HeaderValue::from_static("")));
+            headers.insert(CONTENT_RANGE, value(&format!("bytes */{size}")));
             return empty(StatusCode::RANGE_NOT_SATISFIABLE, headers);
         }
+        Wanted::Parts(parts) => match parts[..] {
+            [part] => {
+                headers.insert(CONTENT_RANGE, value(&part.of(size)));
+                (StatusCode::PARTIAL_CONTENT, Source::part(file, part.from, part.length()))
+            }
+            _ => several(file, size, &parts, &mut headers),
+        },
     };
+    let length = source.left();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     if parts.method == Method::HEAD || length == 0 {
         return empty(status, headers);
     }
-    if from > 0 && file.seek(SeekFrom::Start(from)).is_err() {
-        return respond::plain(StatusCode::INTERNAL_SERVER_ERROR, "");
-    }
-    let mut response = Response::new(Body::file(Source { file, left: length }));
+    let mut response = Response::new(Body::file(source));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-/// Feeds arbitrary bytes to the parser of ranges.
-pub fn fuzz(data: &[u8]) {
-    if let Wanted::Part { from, to } = range(&String::from_utf8_lossy(data), 1000) {
-        assert!(from <= to && to < 1000);
+/// RFC 9110, 14.6. Parts that together are no shorter than the file are not worth it.
+fn several(file: File, size: u64, parts: &[Part], headers: &mut HeaderMap) -> (StatusCode, Source) {
+    // Nobody who makes the file can know it in advance.
+    let random = || RandomState::new().hash_one(size);
+    let boundary = format!("{:016x}{:016x}", random(), random());
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).map(String::from_utf8_lossy);
+    let kind = kind.filter(|kind| !kind.is_empty());
+    let kind = kind.map_or_else(String::new, |kind| format!("Content-Type: {kind}\r\n"));
+    let mut segments = VecDeque::with_capacity(2 * parts.len() + 1);
+    for part in parts {
+        let range = part.of(size);
+        let text = format!("\r\n--{boundary}\r\n{kind}Content-Range: {range}\r\n\r\n");
+        segments.push_back(Segment::Text(text));
+        segments.push_back(Segment::Bytes { from: part.from, length: part.length() });
     }
+    segments.push_back(Segment::Text(format!("\r\n--{boundary}--\r\n")));
+    if segments.iter().map(Segment::length).sum::<u64>() >= size {
+        return (StatusCode::OK, Source::part(file, 0, size));
+    }
+    headers.insert(CONTENT_TYPE, value(&format!("multipart/byteranges; boundary={boundary}")));
+    (StatusCode::PARTIAL_CONTENT, Source::new(file, segments))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Request;
+    use std::io::Write;
 
-    #[test]
-    fn ranges_are_those_of_the_rfc() {
-        let part = |from, to| Wanted::Part { from, to };
-        for (text, wanted) in [
-            ("bytes=0-0", part(0, 0)),
-            ("bytes=5-", part(5, 99)),
-            ("bytes=-10", part(90, 99)),
-            ("bytes=-1000", part(0, 99)),
-            ("bytes=50-1000", part(50, 99)),
-            ("bytes=100-", Wanted::Impossible),
-            ("bytes=100-200", Wanted::Impossible),
-            ("bytes=-0", Wanted::Impossible),
-            ("bytes=9-5", Wanted::All),
-            ("bytes=0-1,5-6", Wanted::All),
-            ("bytes=a-b", Wanted::All),
-            ("lines=1-2", Wanted::All),
-            ("bytes=99999999999999999999-", Wanted::Impossible),
-        ] {
-            assert_eq!(range(text, 100), wanted, "{text}");
+    /// A file of digits, and the answer to a request for it.
+    fn ask(size: usize, headers: &[(&str, &str)], said: Said<'_>) -> (Response<Body>, Option<File>) {
+        let mut file = tempfile::tempfile().expect("a file");
+        let content: Vec<u8> = (0..size).map(|at| b'0' + u8::try_from(at % 10).unwrap_or(0)).collect();
+        file.write_all(&content).expect("content");
+        let meta = file.metadata().expect("its size");
+        let mut request = Request::get("/f.txt");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
-        assert_eq!(range("bytes=-5", 0), Wanted::Impossible);
+        let parts = request.body(()).expect("a request").into_parts().0;
+        let copy = file.try_clone().ok();
+        (respond(&parts, file, &meta, "f.txt", said, Methods::Read), copy)
     }
 
-    proptest::proptest! {
-        #[test]
-        fn any_range_is_inside_of_the_file(data: Vec<u8>) {
-            fuzz(&data);
+    fn all(mut source: Source) -> (Vec<u8>, usize) {
+        let (mut bytes, mut most) = (Vec::new(), 0);
+        let stated = source.left();
+        while source.left() > 0 {
+            let (rest, piece) = source.read().expect("a piece");
+            most = most.max(piece.len());
+            bytes.extend_from_slice(&piece);
+            source = rest;
         }
+        assert_eq!(stated, bytes.len() as u64);
+        (bytes, most)
+    }
+
+    #[test]
+    fn several_parts_are_a_multipart_body_of_the_stated_length() {
+        let (_, file) = ask(2000, &[], Said::default());
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let parts = [Part { from: 0, to: 1 }, Part { from: 15, to: 18 }];
+        let (status, source) = several(file.expect("a file"), 2000, &parts, &mut headers);
+        assert_eq!(status, StatusCode::PARTIAL_CONTENT);
+        let kind = headers[CONTENT_TYPE].to_str().expect("text");
+        let boundary = kind.strip_prefix("multipart/byteranges; boundary=").expect("a boundary");
+        let expected = format!(
+            "\r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-1/2000\r\n\r\n01\
+             \r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes 15-18/2000\r\n\r\n5678\
+             \r\n--{boundary}--\r\n"
+        );
+        assert_eq!(String::from_utf8_lossy(&all(source).0), expected);
+    }
+
+    #[test]
+    fn large_parts_are_read_piece_by_piece() {
+        let (_, file) = ask(1 << 20, &[], Said::default());
+        let parts = [Part { from: 10, to: 400_009 }, Part { from: 500_000, to: 500_000 }];
+        let (_, source) = several(file.expect("a file"), 1 << 20, &parts, &mut HeaderMap::new());
+        let (bytes, most) = all(source);
+        assert!(bytes.len() > 400_001 && most <= 65 * 1024, "{} {most}", bytes.len());
+    }
+
+    #[test]
+    fn parts_that_are_not_shorter_than_the_file_are_the_file() {
+        for (size, range, status, length) in [
+            (2000, "bytes=0-1,100-101", StatusCode::PARTIAL_CONTENT, None),
+            (2000, "bytes=0-1,2-9", StatusCode::PARTIAL_CONTENT, Some("10")),
+            (2000, "bytes=0-1,100-", StatusCode::OK, Some("2000")),
+            (200, "bytes=0-1,100-101", StatusCode::OK, Some("200")),
+            (200, "bytes=0-1,300-", StatusCode::PARTIAL_CONTENT, Some("2")),
+            (200, "bytes=200-,300-", StatusCode::RANGE_NOT_SATISFIABLE, None),
+        ] {
+            let (response, _) = ask(size, &[("range", range)], Said::default());
+            assert_eq!(response.status(), status, "{range}");
+            let stated = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+            assert!(length.is_none() || stated == length, "{range}: {stated:?}");
+            assert_eq!(
+                response.headers().contains_key(CONTENT_RANGE),
+                length == Some("10") || length == Some("2") || status == 416,
+                "{range}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_app_says_of_its_file_holds() {
+        let (tag, kind) = (HeaderValue::from_static("\"own\""), HeaderValue::from_static("text/own"));
+        let said = Said { tag: Some(&tag), kind: Some(&kind), modified: None };
+        let status = |headers: &[(&str, &str)]| ask(2000, headers, said).0.status().as_u16();
+        assert_eq!(status(&[("if-match", "\"own\"")]), 200);
+        assert_eq!(status(&[("if-match", "\"other\"")]), 412);
+        assert_eq!(status(&[("if-none-match", "\"own\"")]), 304);
+        assert_eq!(status(&[("if-range", "\"own\""), ("range", "bytes=0-1")]), 206);
+        let (response, _) = ask(2000, &[], said);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/own");
+        assert_eq!(response.headers()[ETAG], "\"own\"");
     }
 }

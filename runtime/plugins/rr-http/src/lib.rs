@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod conditions;
 mod connection;
 mod error_pages;
 mod failure;
 mod files;
 mod io;
 mod multipart;
+mod ranges;
 mod resolve;
 mod respond;
 mod service;
@@ -16,8 +18,8 @@ mod spool;
 mod uploads;
 
 pub use error_pages::ErrorPages;
-pub use files::fuzz as fuzz_range;
 pub use multipart::fuzz as fuzz_multipart;
+pub use ranges::fuzz as fuzz_range;
 
 use rr_config::Http;
 use rr_net::{BindError, Listener};

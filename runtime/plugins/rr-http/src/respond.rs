@@ -260,24 +260,23 @@ async fn send_file(
         }
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut response = if head.status == StatusCode::OK {
-        files::respond(request, file, &meta, &name, files::Methods::Any)
-    } else {
-        files::whole(file, &meta, &name, head.status)
+    let said = files::Said {
+        kind: head.headers.get(CONTENT_TYPE).filter(|kind| kind.as_bytes() != UNTYPED),
+        tag: head.headers.get(ETAG),
+        modified: head.headers.get(LAST_MODIFIED),
     };
-    let typed = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() != UNTYPED);
-    for (name, value) in head.headers.iter().filter(|(name, _)| {
-        // The server knows these; of a part another length.
-        **name != CONTENT_LENGTH && (**name != CONTENT_TYPE || typed)
-    }) {
-        match response.headers().contains_key(name) {
-            true if *name == CONTENT_TYPE || *name == ETAG || *name == LAST_MODIFIED => {
-                response.headers_mut().insert(name, value.clone());
-            }
-            true if *name == CONTENT_RANGE || *name == ACCEPT_RANGES => {}
-            _ => {
-                response.headers_mut().append(name, value.clone());
-            }
+    let mut response = if head.status == StatusCode::OK {
+        files::respond(request, file, &meta, &name, said, files::Methods::Any)
+    } else {
+        files::whole(file, &meta, &name, said, head.status)
+    };
+    for (name, value) in &head.headers {
+        // The server knows these; of a part it is another length and another type.
+        let known = *name == CONTENT_LENGTH || *name == CONTENT_TYPE;
+        let taken = [CONTENT_RANGE, ACCEPT_RANGES, ETAG, LAST_MODIFIED].contains(name)
+            && response.headers().contains_key(name);
+        if !known && !taken {
+            response.headers_mut().append(name, value.clone());
         }
     }
     response

@@ -74,7 +74,14 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
         Some(resolver) => match resolver.resolve(target(&parts)) {
             Target::Script { script, path_info } => (script, path_info),
             Target::Static { file, meta, name } => {
-                return Ok(files::respond(&parts, file, &meta, &name, files::Methods::Read));
+                return Ok(files::respond(
+                    &parts,
+                    file,
+                    &meta,
+                    &name,
+                    files::Said::default(),
+                    files::Methods::Read,
+                ));
             }
             Target::Redirect(to) => return Ok(respond::moved(&to)),
             Target::NotFound => return Err(Refusal::Status(StatusCode::NOT_FOUND, "")),

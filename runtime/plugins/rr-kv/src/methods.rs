@@ -3,7 +3,7 @@
 use crate::memory::Memory;
 use crate::{KvError, native, php, when};
 use rr_rpc::message::kv::{Item, Request, Response};
-use rr_rpc::{Proto, Service};
+use rr_rpc::{Ends, Proto, Service};
 use rr_wire::kv::kind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,15 @@ const DELETE: Op = Op("rcp_delete", "in_memory_plugin_delete");
 const CLEAR: Op = Op("rpc_clear", "in_memory_plugin_clear");
 
 type Done = Result<Proto<Response>, String>;
+
+impl Ends for Storages {
+    fn unit_ended(&self, _: &Arc<str>, _: u64, _: u64) {}
+
+    fn worker_ended(&self, _: &Arc<str>, worker: u64) {
+        let now = Memory::now();
+        self.by_name.values().for_each(|storage| storage.worker_gone(worker, now));
+    }
+}
 
 fn items(items: impl Iterator<Item = Item>) -> Done {
     Ok(Proto(Response { items: items.collect() }))

@@ -6,6 +6,7 @@ pub(crate) mod endure;
 pub(crate) mod error_pages;
 pub(crate) mod http;
 pub(crate) mod kv;
+pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod pool;

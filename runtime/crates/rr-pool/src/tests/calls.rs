@@ -87,3 +87,41 @@ async fn an_answer_for_a_worker_that_has_left_reaches_nobody_else() {
     settle().await;
     assert_eq!(answer(&next), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_unit_that_has_asked_is_told_once() {
+    let world = World::started(Limits { prefetch: 1, ..Limits::default() }).await;
+    let hand = world.hand(1);
+    let _quiet = world.submit("quiet");
+    hand.serve();
+    let asks = world.submit("asks");
+    let work = hand.started();
+    hand.call(1, "now", b"");
+    // One that wants no answer asks for nothing.
+    hand.call(0, "log", b"");
+    assert!(world.desk.ended.lock().is_empty());
+    hand.reply(work.sequence, "done");
+    let _quiet = world.submit("quiet again");
+    hand.serve();
+    assert_eq!(*world.desk.ended.lock(), [(1, Some(asks.id()))]);
+    hand.exit("signal 9");
+    settle().await;
+    assert_eq!(*world.desk.ended.lock(), [(1, Some(asks.id())), (1, None)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_next_unit_asks_for_does_not_hide_its_end() {
+    let world = World::started(Limits { prefetch: 1, ..Limits::default() }).await;
+    let hand = world.hand(1);
+    // Fast, so that the next unit is put behind the first.
+    world.warm(&hand);
+    let (first, second) = (world.submit("first"), world.submit("second"));
+    let (one, two) = (hand.started(), hand.started());
+    let header = Header::new(Flags::RAW, Bits::default(), &[1, one.sequence, 1], 0);
+    // Both are there before the pool looks: the reply, and what the worker has asked since.
+    assert!(hand.end.send(Lane::Work, header, [b"c", b"done"]));
+    hand.call(1, "now", b"");
+    hand.reply(two.sequence, "done");
+    let ended = [(1, Some(first.id())), (1, Some(second.id()))];
+    assert_eq!(*world.desk.ended.lock(), ended);
+}

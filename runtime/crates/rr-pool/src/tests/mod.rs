@@ -272,6 +272,8 @@ impl Spawn for Maker {
 #[derive(Default)]
 struct Desk {
     seen: Mutex<Vec<(Caller, String, Vec<u8>)>>,
+    /// Workers that are gone, and units of those that live that are over.
+    ended: Mutex<Vec<(u64, Option<u64>)>>,
 }
 
 impl Calls for Desk {
@@ -283,6 +285,14 @@ impl Calls for Desk {
             "later" => Answer::Later(Box::pin(async { Ok(b"later".to_vec()) })),
             _ => Answer::None,
         }
+    }
+
+    fn unit_ended(&self, _: &Arc<str>, worker: u64, unit: u64) {
+        self.ended.lock().push((worker, Some(unit)));
+    }
+
+    fn worker_ended(&self, _: &Arc<str>, worker: u64) {
+        self.ended.lock().push((worker, None));
     }
 }
 
