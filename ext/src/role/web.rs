@@ -192,14 +192,14 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) 
             Served::File if classic => settle(web::execute(&held.path)),
             Served::File => run_files(&held.path),
         };
+        if ended != Ended::Broken {
+            vitals::tell();
+        }
         classic || ended != Ended::Broken
     } else {
         web_unit::failed("the request could not be started");
         false
     };
-    if sound {
-        vitals::tell();
-    }
     let ended = web::end(!sound);
     web_unit::close();
     if !classic {
