@@ -224,3 +224,36 @@ fn rp_10_workers_know_the_address_and_a_taken_one_is_said() {
     let text = end.stderr;
     assert!(text.contains("rpc.listen: cannot listen on") && text.contains("another process"), "{text}");
 }
+
+#[test]
+fn the_example_serves_every_plugin() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = |name: &str| format!("unix://{}", dir.path().join(name).display());
+    let server = Options::path(e2e::workspace().join("examples/rpc/server.php"))
+        .env("RPC_LISTEN", socket("rpc.sock"))
+        .env("METRICS_ADDRESS", socket("metrics.sock"))
+        .start();
+    let answer = |target: &str| serde_json::from_str::<Value>(&server.text(target)).expect("JSON");
+    assert_eq!(answer("/"), json!({"visits": 1, "version": "2025.1.15"}));
+    assert!(answer("/time")["computed"].is_string() && answer("/lock")["fencing token"].is_u64());
+    assert_eq!(answer("/workers")["workers"].as_array().map(Vec::len), Some(2));
+    let mut rpc = client(&server);
+    assert_eq!(
+        rpc.json("kv.Has", r#"{"storage":"cache","items":[{"key":"visits"}]}"#),
+        Ok(json!({"items": [{"key": "visits"}]}))
+    );
+    assert_eq!(
+        rpc.json("lock.Exists", r#"{"resource":"page","id":"*"}"#),
+        Ok(json!({})),
+        "it was given back"
+    );
+    assert_eq!(
+        rpc.json("metrics.Add", r#"{"name":"visits_total","value":2,"labels":["/"]}"#),
+        Ok(json!(true))
+    );
+    let metrics = server.addrs().iter().find(|address| address.contains("metrics.sock")).expect("an address");
+    let text = e2e::Client::connect(metrics.trim_end_matches("/metrics")).get("/metrics").text();
+    assert!(text.contains("\nvisits_total{page=\"/\"} 3\n"), "{text}");
+    drop(rpc);
+    server.stop();
+}
