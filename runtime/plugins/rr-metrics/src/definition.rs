@@ -58,7 +58,7 @@ pub struct Definition {
     pub help: String,
     /// Names of its labels; values are given in this order (ME-03).
     pub labels: Vec<String>,
-    /// Upper bounds of a histogram's buckets, ascending, without +Inf; empty: [`DEFAULT_BUCKETS`].
+    /// Upper bounds of a histogram's buckets, ascending, without +Inf; empty: `DEFAULT_BUCKETS`.
     pub buckets: Vec<f64>,
     /// Quantiles of a summary, 0 to 1. RoadRunner's second number, the allowed error, is always met better than that
     /// by a sketch whose values are 1 % off at most; it is not used.
