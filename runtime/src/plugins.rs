@@ -1,14 +1,18 @@
 //! The one list of plugins.
 
+use crate::obituaries::Obituaries;
 use crate::settings;
 use rr_config::Config;
 use rr_http::{ErrorPages, HttpPlugin};
 use rr_kv::{Memory, Storages};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
+use rr_service::{Launcher, ServicePlugin, Services};
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A plugin, and the pool it wants.
 pub(crate) struct Entry {
@@ -54,6 +58,36 @@ pub(crate) fn background(
         plugins.push(Box::new(plugin));
     }
     Ok(plugins)
+}
+
+/// The services, which start with the server; `None` without their section.
+///
+/// # Errors
+/// A limit of processes or descriptors.
+pub(crate) fn services(
+    config: &Config,
+    env: &[CString],
+    cwd: &CStr,
+    obituaries: &Obituaries,
+) -> std::io::Result<Option<ServicePlugin>> {
+    let Some(configured) = &config.service else { return Ok(None) };
+    let obituaries = obituaries.clone();
+    let exits: rr_service::Exits = Arc::new(move |pid| Box::pin(obituaries.expect(pid).news()));
+    let launcher = Launcher::new(env, cwd.to_owned(), exits)?;
+    let settings = |(name, service): &(String, rr_config::Service)| rr_service::Settings {
+        name: name.clone(),
+        command: service.command.clone(),
+        processes: service.process_num,
+        exec_timeout: service.exec_timeout,
+        restart: service.remain_after_exit,
+        restart_after: Duration::from_secs(service.restart_sec),
+        stop_timeout: Duration::from_secs(service.timeout_stop_sec),
+        env: service.env.clone(),
+        user: service.user.clone(),
+        name_in_log: service.service_name_in_log,
+    };
+    let services = Services::new(launcher, config.server.user.clone());
+    Ok(Some(ServicePlugin::new(services, configured.iter().map(settings).collect())))
 }
 
 /// The key-value storages.

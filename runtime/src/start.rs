@@ -112,20 +112,28 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let desk = Desk::new(orders.clone(), config.to_json());
     let mut registry = Registry::default();
     desk.register(&mut registry);
+    let mut env = launch.env;
+    if let Some(rpc) = &config.rpc {
+        // RP-10: where clients of RoadRunner's RPC look for it.
+        env.extend(CString::new(format!("RR_RPC={}", rpc.listen)));
+    }
+    let obituaries = Obituaries::default();
+    let services =
+        plugins::services(config, &env, &launch.cwd, &obituaries).map_err(system("the services"))?;
+    if let Some(services) = &services {
+        registry.add(services.services().methods());
+        desk.attend(services.attendant());
+    }
     let storages = plugins::storages(config).map_err(system("shared memory for a kv storage"))?;
     registry.add(storages.service());
     let registry = Arc::new(registry);
-    let background = plugins::background(config, &registry).map_err(ServeError::Settings)?;
+    let mut background = plugins::background(config, &registry).map_err(ServeError::Settings)?;
+    background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
     let runtime = reactor.runtime().map_err(system("the Tokio runtime"))?;
     let frankenphp = launch.loaded.config.http.as_ref().is_some_and(|http| http.app.frankenphp);
-    let mut env = launch.env;
-    if let Some(rpc) = &launch.loaded.config.rpc {
-        // RP-10: where clients of RoadRunner's RPC look for it.
-        env.extend(CString::new(format!("RR_RPC={}", rpc.listen)));
-    }
     let command = Command {
         binary: launch.binary,
         args: launch.args,
@@ -144,7 +152,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
             for (_, storage) in storages.iter() {
                 runtime.spawn(Arc::clone(storage).run());
             }
-            let office = Office { orders, inbox, desk, registry, background };
+            let office = Office { orders, inbox, desk, registry, background, obituaries };
             let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -181,6 +189,7 @@ struct Office {
     desk: Arc<Desk>,
     registry: Arc<Registry>,
     background: Vec<Box<dyn Background>>,
+    obituaries: Obituaries,
 }
 
 struct Server {
@@ -195,8 +204,7 @@ struct Server {
 
 impl Server {
     async fn run(self, entries: Vec<Entry>, office: Office, log: &Guard) -> Result<i32, ServeError> {
-        let Office { orders, mut inbox, desk, registry, background } = office;
-        let obituaries = Obituaries::default();
+        let Office { orders, mut inbox, desk, registry, mut background, obituaries } = office;
         signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
         tokio::spawn(self.reactor.clone().run());
         // One plugin until the others are there; each will have its pool.
@@ -239,7 +247,7 @@ impl Server {
         desk.serve(plugin.name(), &pool);
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let started = tokio::select! {
-            started = pool.start() => started.map_err(|error| ServeError::Boot(error.to_string())),
+            started = start(&pool, &mut background) => started,
             _ = inbox.recv() => Ok(()),
         };
         if let Err(error) = started {
@@ -299,16 +307,28 @@ impl Server {
         };
         // After the workers, which may have used them to the last.
         let _ = leave_now.send(true);
-        let _ = tokio::time::timeout(Duration::from_secs(1), async {
+        let left = tokio::time::timeout(grace.max(Duration::from_secs(1)), async {
             while aside.join_next().await.is_some() {}
-        })
-        .await;
+        });
+        tokio::select! {
+            _ = left => {}
+            () = second_stop(&mut inbox), if code == 0 => tracing::warn!(target: "server", "exit forced"),
+        }
         current.zygote.exit().await;
         let _ = tokio::time::timeout(Duration::from_secs(2), current.zygote.gone()).await;
         tracing::info!(target: "server", code, "stopped");
         log.flush();
         Ok(code)
     }
+}
+
+/// Starts the workers, then what runs beside them.
+async fn start(pool: &Arc<Pool>, background: &mut [Box<dyn Background>]) -> Result<(), ServeError> {
+    pool.start().await.map_err(|error| ServeError::Boot(error.to_string()))?;
+    for plugin in background {
+        plugin.start().await.map_err(ServeError::Settings)?;
+    }
+    Ok(())
 }
 
 /// Who wants to know how a reload went.

@@ -11,6 +11,7 @@ use crate::sections::kv::{Storage, Storages};
 use crate::sections::logs::Logs;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
+use crate::sections::service::{Service, Services};
 
 /// All settings, decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub rpc: Option<Rpc>,
     /// Key-value storages.
     pub kv: Vec<Storage>,
+    /// Programs beside the workers, by name; `None` when there is no section, which turns them off.
+    pub service: Option<Vec<(String, Service)>>,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -42,7 +45,6 @@ const UNSERVED: &[&str] = &[
     "tcp",
     "centrifuge",
     "temporal",
-    "service",
     "fileserver",
     "otel",
     "amqp",
@@ -64,7 +66,8 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] = &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv"];
+const KNOWN: &[&str] =
+    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "service"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -73,6 +76,7 @@ impl Config {
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
         let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
+        let service = section(&raw, "service", &Services, &mut decoder);
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
@@ -87,7 +91,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, kv, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, kv, service, logs, endure, dev, raw }),
         }
     }
 

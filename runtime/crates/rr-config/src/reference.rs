@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::decode::{Row, Section};
 use crate::sections::{
     dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, logs::Logs, rpc::Rpc, server::Server,
+    service::Service,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -14,6 +15,7 @@ pub fn reference() -> String {
     table::<Http>(&mut out, "http");
     table::<Rpc>(&mut out, "rpc");
     table::<MemoryStorage>(&mut out, "kv.<name>.config");
+    table::<Service>(&mut out, "service.<name>");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

@@ -33,6 +33,9 @@ pub struct Style {
 /// The field that holds what an app has given with its message.
 const CONTEXT: &str = "context";
 
+/// The field that names the logger where its name is made at run time.
+const LOGGER: &str = "logger";
+
 #[derive(Default)]
 pub(crate) struct Fields {
     pub(crate) message: String,
@@ -80,7 +83,9 @@ impl Style {
     pub fn line(&self, event: &Event<'_>) -> Vec<u8> {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let (level, logger) = (*event.metadata().level(), event.metadata().target());
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        let named = fields.others.remove(LOGGER);
+        let logger = named.as_ref().and_then(Value::as_str).unwrap_or(target);
         let mut line = match self.encoding {
             Encoding::Json => json(level, logger, fields, SystemTime::now()),
             Encoding::Console => self.console(level, logger, &fields, SystemTime::now()),

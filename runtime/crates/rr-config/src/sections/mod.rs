@@ -10,3 +10,4 @@ pub(crate) mod logs;
 pub(crate) mod pool;
 pub(crate) mod rpc;
 pub(crate) mod server;
+pub(crate) mod service;
