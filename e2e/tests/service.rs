@@ -330,3 +330,52 @@ fn services_have_the_user_they_are_given_and_workers_cannot_get_another() {
     drop(rpc);
     server.stop();
 }
+
+#[test]
+fn php_has_them_as_a_class() {
+    let server = Options::handler(
+        "try {
+             return json_encode(match ($request->path()) {
+                 '/start' => Service::start('s', 'sh -c \"echo $Word; exec sleep 1000\"', processes: 2,
+                                            env: ['Word' => 'hello', 'n' => 1], restart: true, named: true),
+                 '/list' => Service::list(),
+                 '/statuses' => Service::statuses('s'),
+                 '/restart' => Service::restart('s'),
+                 '/terminate' => Service::terminate('s'),
+                 '/short' => [Service::start('short', 'sh -c \"exit 7\"'), Service::list()],
+                 '/ended' => Service::statuses('short'),
+                 '/negative' => Service::start('n', 'true', timeout: -1),
+                 '/array' => Service::start('n', 'true', env: ['a' => []]),
+             });
+         } catch (RoadRunner\\ServiceException $e) {
+             return 'failed: ' . $e->getMessage();
+         }",
+    )
+    .above("use RoadRunner\\Service;")
+    .set("service", "[]")
+    .start();
+    assert_eq!(server.text("/list"), "[]");
+    assert_eq!(server.text("/start"), "null");
+    assert_eq!(server.text("/start"), "failed: the service with s name already exists");
+    assert_eq!(server.logs.expect("hello")["logger"], "service.s");
+    assert_eq!(server.text("/list"), "[\"s\"]");
+    let statuses = server.text("/statuses");
+    let statuses: Value = serde_json::from_str(&statuses).expect("JSON");
+    assert_eq!(statuses.as_array().map(Vec::len), Some(2), "{statuses}");
+    assert!(statuses[0]["pid"].is_u64() && statuses[0]["error"].is_null(), "{statuses}");
+    assert_eq!(server.text("/restart"), "null");
+    assert_eq!(server.text("/terminate"), "null");
+    assert_eq!(server.text("/statuses"), "failed: the service with s name doesn't exist");
+    assert_eq!(server.text("/short"), "[null,[\"short\"]]");
+    server.logs.expect("exit code 7");
+    assert!(server.text("/ended").contains("\"pid\":null"));
+    assert_eq!(server.text("/negative"), "failed: timeout: -1 seconds");
+    assert_eq!(server.text("/array"), "failed: env: a: a text in UTF-8 is expected");
+    server.stop();
+    let server = Options::handler(
+        "try { return RoadRunner\\Service::list(); } catch (RoadRunner\\ServiceException $e) { return $e->getMessage(); }",
+    )
+    .start();
+    assert!(server.text("/").contains("add one, which may be empty: service: {}"));
+    server.stop();
+}

@@ -31,6 +31,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::server::Server>()
         .class::<api::rpc::Rpc>()
         .class::<api::key_value::KeyValue>()
+        .class::<api::service::Service>()
 }
 
 /// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.

@@ -36,5 +36,7 @@ RoadRunner\RoleException
 RoadRunner\Rpc
 RoadRunner\RpcException
 RoadRunner\Server
+RoadRunner\Service
+RoadRunner\ServiceException
 RoadRunner\TimeoutError
 RoadRunner\Worker

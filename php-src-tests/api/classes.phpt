@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Service'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -107,3 +107,9 @@ final class KeyValue
     setMultiple(array $values, ?float $ttl = NULL): void
     static open(string $name, string $serializer = 'auto'): RoadRunner\KeyValue
     ttl(string $key): ?float
+final class Service
+    static list(): array
+    static restart(string $name): void
+    static start(string $name, string $command, int $processes = 1, ?array $env = NULL, bool $restart = false, int $pause = 30, int $timeout = 0, int $grace = 5, bool $named = false): void
+    static statuses(string $name): array
+    static terminate(string $name): void

@@ -22,10 +22,12 @@ pub(crate) enum Cause {
     Rpc,
     /// A storage says no.
     KeyValue,
+    /// A service cannot do what it should.
+    Service,
 }
 
 /// Name and documentation, in the order of [`Cause`].
-const CLASSES: [(&str, &str); 7] = [
+const CLASSES: [(&str, &str); 8] = [
     ("RoadRunner\\Exception", "The parent of all exceptions of this extension."),
     ("RoadRunner\\ConfigException", "A setting is wrong; the message says where and what to do."),
     ("RoadRunner\\RoleException", "The call does not work in this kind of process, or at this time."),
@@ -39,16 +41,17 @@ const CLASSES: [(&str, &str); 7] = [
     ),
     ("RoadRunner\\RpcException", "A method of the server failed; the message is the method's own."),
     ("RoadRunner\\KeyValueException", "A key-value storage could not do what it was asked."),
+    ("RoadRunner\\ServiceException", "A service could not be started, or there is none of the name."),
 ];
 
 thread_local! {
-    static REGISTERED: OnceCell<[&'static ClassEntry; 7]> = const { OnceCell::new() };
+    static REGISTERED: OnceCell<[&'static ClassEntry; 8]> = const { OnceCell::new() };
 }
 
 /// Declares the classes, at module start-up. `None`: PHP refused one.
 pub(crate) fn register() -> Option<()> {
     let parent = zend::register_exception(CLASSES[0].0, None)?;
-    let mut classes = [parent; 7];
+    let mut classes = [parent; 8];
     for (class, (name, _)) in classes.iter_mut().zip(CLASSES).skip(1) {
         *class = zend::register_exception(name, Some(parent))?;
     }
