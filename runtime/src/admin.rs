@@ -4,8 +4,10 @@ use parking_lot::Mutex;
 use rr_plugin::{Attendant, Attended};
 use rr_pool::{Answer, Pool, State, WorkerInfo};
 use rr_rpc::{Plain, Raw, Registry, Reply, Service};
+use rr_status::{Source, View};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
@@ -31,11 +33,28 @@ pub(crate) struct Desk {
     pool: OnceLock<(&'static str, Weak<Pool>)>,
     /// Plugins with processes and without a pool.
     attendants: Mutex<Vec<Arc<dyn Attendant>>>,
+    stopping: AtomicBool,
+}
+
+impl Source for Desk {
+    fn pools(&self) -> Vec<(&'static str, Arc<Pool>)> {
+        self.pool.get().and_then(|(name, pool)| Some((*name, pool.upgrade()?))).into_iter().collect()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
 }
 
 impl Desk {
     pub(crate) fn new(orders: mpsc::UnboundedSender<Order>, config: String) -> Arc<Self> {
-        Arc::new(Self { orders, config, pool: OnceLock::new(), attendants: Mutex::default() })
+        Arc::new(Self {
+            orders,
+            config,
+            pool: OnceLock::new(),
+            attendants: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        })
     }
 
     /// The pool that serves.
@@ -50,6 +69,11 @@ impl Desk {
     /// Another plugin with processes.
     pub(crate) fn attend(&self, attendant: Arc<dyn Attendant>) {
         self.attendants.lock().push(attendant);
+    }
+
+    /// The server finishes what it has (ST-04).
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     fn attendant(&self, plugin: &str) -> Option<Arc<dyn Attendant>> {
@@ -68,11 +92,11 @@ impl Desk {
     }
 
     /// Adds the services of the server itself.
-    pub(crate) fn register(self: &Arc<Self>, registry: &mut Registry) {
+    pub(crate) fn register(self: &Arc<Self>, registry: &mut Registry, view: &Arc<View>) {
         registry.add(self.rpc());
         registry.add(self.informer());
         registry.add(self.resetter());
-        registry.add(self.server());
+        registry.add(self.server(view));
     }
 
     fn rpc(self: &Arc<Self>) -> Service {
@@ -143,10 +167,16 @@ impl Desk {
     }
 
     /// What `RoadRunner\Server` asks for.
-    fn server(self: &Arc<Self>) -> Service {
+    fn server(self: &Arc<Self>, view: &Arc<View>) -> Service {
+        let view = Arc::clone(view);
         let (reload, stop, workers) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
         let done = |result: Result<(), String>| Answer::Now(result.map(|()| b"true".to_vec()));
         Service::new("server")
+            // Ours: the workers of a plugin, of all without a name, and what each does (docs/status.md).
+            .method("Workers", move |Plain(plugin): Plain<String>| {
+                let view = Arc::clone(&view);
+                Reply::later(async move { view.workers(&plugin).await.map(Plain) })
+            })
             .native("Reload", move |_, _| done(reload.order(Order::Reload(None))))
             .native("Stop", move |_, _| done(stop.order(Order::Stop)))
             .native("Workers", move |_, _| Answer::Now(workers.table()))

@@ -1,5 +1,6 @@
 //! The one list of plugins.
 
+use crate::admin::Desk;
 use crate::obituaries::Obituaries;
 use crate::settings;
 use rr_config::Config;
@@ -8,6 +9,7 @@ use rr_kv::{Memory, Storages};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
 use rr_service::{Launcher, ServicePlugin, Services};
+use rr_status::{Source, StatusPlugin, View};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -58,6 +60,25 @@ pub(crate) fn background(
         plugins.push(Box::new(plugin));
     }
     Ok(plugins)
+}
+
+/// The listener for monitors.
+///
+/// # Errors
+/// The text of what it lacks.
+pub(crate) fn status(
+    config: &Config,
+    desk: &Arc<Desk>,
+    view: Arc<View>,
+) -> Result<Option<Box<dyn Background>>, String> {
+    let Some(status) = &config.status else { return Ok(None) };
+    let settings = rr_status::Settings {
+        address: status.address.clone(),
+        unavailable: status.unavailable_status_code,
+        timeout: status.check_timeout,
+    };
+    let plugin = StatusPlugin::bind(settings, Arc::clone(desk) as Arc<dyn Source>, view);
+    Ok(Some(Box::new(plugin.map_err(|error| error.to_string())?)))
 }
 
 /// The services, which start with the server; `None` without their section.

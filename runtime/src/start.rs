@@ -18,6 +18,7 @@ use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
 use rr_rpc::Registry;
+use rr_status::{Source, View};
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -111,7 +112,11 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let (orders, inbox) = mpsc::unbounded_channel();
     let desk = Desk::new(orders.clone(), config.to_json());
     let mut registry = Registry::default();
-    desk.register(&mut registry);
+    let view = Arc::new(View::new(Arc::clone(&desk) as Arc<dyn Source>));
+    desk.register(&mut registry, &view);
+    if config.status.is_some() {
+        registry.add(rr_status::methods(Arc::clone(&desk) as Arc<dyn Source>));
+    }
     let mut env = launch.env;
     if let Some(rpc) = &config.rpc {
         // RP-10: where clients of RoadRunner's RPC look for it.
@@ -128,6 +133,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     registry.add(storages.service());
     let registry = Arc::new(registry);
     let mut background = plugins::background(config, &registry).map_err(ServeError::Settings)?;
+    background.extend(plugins::status(config, &desk, view).map_err(ServeError::Settings)?);
     background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
@@ -283,6 +289,7 @@ impl Server {
         obey(&mut inbox, &pool, &nursery, &mut current).await;
 
         tracing::info!(target: "server", grace_seconds = grace.as_secs(), "stopping: requests that run are finished first");
+        desk.stop();
         let _ = rr_os::notify::notify("STOPPING=1");
         if let Some(dev) = &current.dev {
             dev.release();

@@ -12,6 +12,7 @@ use crate::sections::logs::Logs;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
 use crate::sections::service::{Service, Services};
+use crate::sections::status::Status;
 
 /// All settings, decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub kv: Vec<Storage>,
     /// Programs beside the workers, by name; `None` when there is no section, which turns them off.
     pub service: Option<Vec<(String, Service)>>,
+    /// The listener for monitors; `None` when there is no section.
+    pub status: Option<Status>,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -40,7 +43,6 @@ pub struct Config {
 const UNSERVED: &[&str] = &[
     "jobs",
     "metrics",
-    "status",
     "grpc",
     "tcp",
     "centrifuge",
@@ -67,7 +69,7 @@ const UNSERVED: &[&str] = &[
 ];
 
 const KNOWN: &[&str] =
-    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "service"];
+    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "service", "status"];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -77,6 +79,7 @@ impl Config {
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
         let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
         let service = section(&raw, "service", &Services, &mut decoder);
+        let status = section(&raw, "status", &Maybe, &mut decoder).flatten();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
@@ -91,7 +94,7 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, kv, service, logs, endure, dev, raw }),
+            None => Ok(Self { server, http, rpc, kv, service, status, logs, endure, dev, raw }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::decode::{Row, Section};
 use crate::sections::{
     dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, logs::Logs, rpc::Rpc, server::Server,
-    service::Service,
+    service::Service, status::Status,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -16,6 +16,7 @@ pub fn reference() -> String {
     table::<Rpc>(&mut out, "rpc");
     table::<MemoryStorage>(&mut out, "kv.<name>.config");
     table::<Service>(&mut out, "service.<name>");
+    table::<Status>(&mut out, "status");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

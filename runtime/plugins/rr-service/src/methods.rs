@@ -7,8 +7,6 @@ use rr_rpc::{Proto, Reply, Service};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// gRPC's number of what went wrong inside.
-const INTERNAL: i32 = 13;
 /// RoadRunner's defaults of what is zero.
 const RESTART_SEC: u64 = 30;
 const STOP_SEC: u64 = 5;
@@ -91,7 +89,7 @@ fn settings(wanted: message::Create, user: Option<String>) -> Result<Settings, S
 async fn read(command: String, seen: Seen) -> Result<message::Status, String> {
     let gone = |command, message: String| message::Status {
         command,
-        status: Some(common::Status { code: INTERNAL, message }),
+        status: Some(common::Status { code: 0, message }),
         ..Default::default()
     };
     let (pid, since) = match seen {

@@ -11,3 +11,4 @@ pub(crate) mod pool;
 pub(crate) mod rpc;
 pub(crate) mod server;
 pub(crate) mod service;
+pub(crate) mod status;

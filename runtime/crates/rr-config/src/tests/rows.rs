@@ -353,3 +353,15 @@ fn r_74_services_and_their_defaults() {
     assert!(fault("service: {a: }").contains("service.a"));
     assert!(warnings("service: {a: {command: x, restart: 1}}")[0].contains("service.a.restart"));
 }
+
+#[test]
+fn st_02_the_listener_for_monitors() {
+    assert_eq!(load("http: {address: ':0'}").status, None);
+    let status = load("status: {address: '127.0.0.1:2114'}").status.unwrap();
+    assert_eq!((status.unavailable_status_code, status.check_timeout.as_secs()), (503, 60));
+    let status =
+        load("status: {address: ':1', unavailable_status_code: 500, check_timeout: 5s}").status.unwrap();
+    assert_eq!((status.unavailable_status_code, status.check_timeout.as_secs()), (500, 5));
+    assert!(fault("status: {}").contains("status.address: is missing"));
+    assert!(fault("status: {address: ':1', unavailable_status_code: 1000}").contains("from 100 to 599"));
+}
