@@ -249,6 +249,74 @@ fn a_killed_server_leaves_nothing() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_services() {
+    let deaf = r#"{"deaf": {"command": "sh -c \"trap '' INT TERM; echo up; while :; do sleep 1000; done\"",
+                            "timeout_stop_sec": 1000}}"#;
+    let mut server = options(deaf).start();
+    server.logs.expect("up");
+    server.note_processes();
+    server.signal(15);
+    server.logs.expect("stopping");
+    eventually("the workers are gone", || named(&server, "rr-worker").is_empty());
+    server.signal(15);
+    assert_eq!(server.wait().code(), Some(1), "{}", server.logs.text());
+    server.over();
+    // One that has the grace period for it is ended with the server.
+    let mut server = options(deaf).set("endure.grace_period", "'1s'").start();
+    server.logs.expect("up");
+    server.note_processes();
+    server.signal(15);
+    assert_eq!(server.wait().code(), Some(0), "{}", server.logs.text());
+    server.over();
+}
+
+#[test]
+fn a_restart_goes_on_when_who_asked_for_it_is_gone() {
+    let server = options(
+        r#"{"slow": {"command": "sh -c \"trap '' INT; echo up $$; while :; do sleep 1000; done\"", "timeout_stop_sec": 1}}"#,
+    )
+    .start();
+    let before = told(&server, "up ");
+    let mut rpc = client(&server);
+    rpc.send("service.Restart", e2e::goridge::JSON, br#"{"name": "slow"}"#);
+    // The answer to another call: the first one is under way.
+    rpc.send("service.List", e2e::goridge::JSON, b"");
+    assert_eq!(rpc.read().method, "service.List");
+    drop(rpc);
+    server.logs.expect_times("up ", 2);
+    assert!(!e2e::is_alive(before));
+    server.stop();
+}
+
+#[test]
+fn names_and_variables_that_are_none_are_refused() {
+    let server = options("{}").start();
+    let mut rpc = client(&server);
+    let mut refused = |create: Value, text: &str| {
+        let error = rpc.json("service.Create", &create.to_string()).expect_err("refused");
+        assert!(error.contains(text), "{error}");
+    };
+    let create =
+        |name: &str, env: Value| json!({"name": name, "command": "sleep 1000", "process_num": 1, "env": env});
+    for name in ["", " ", "a\u{1b}[31m", &"x".repeat(257)] {
+        refused(create(name, json!({})), "1 to 256 bytes, none of them a control character");
+    }
+    for variable in ["", "a=b"] {
+        refused(create("s", json!({variable: "x"})), "is no name of a variable");
+    }
+    refused(create("s", json!({"a": "\0"})), "a NUL in the command or the environment");
+    refused(json!({"name": "s", "command": "sleep 1", "process_num": -1}), "process_num is negative");
+    refused(json!({"name": "s", "command": "sleep 1", "process_num": 1, "exec_timeout": -1}), "is negative");
+    // Times beyond all clocks are taken.
+    let far = json!({"name": "far", "command": "sleep 1000", "process_num": 1, "exec_timeout": i64::MAX,
+                     "restart_sec": u64::MAX, "timeout_stop_sec": u64::MAX});
+    assert_eq!(rpc.json("service.Create", &far.to_string()), ok());
+    assert_eq!(rpc.json("service.Terminate", r#"{"name": "far"}"#), ok());
+    drop(rpc);
+    server.stop();
+}
+
+#[test]
 fn children_of_a_service_end_with_it() {
     let server = options(FAMILY).start();
     let (parent, child) = (told(&server, "parent "), told(&server, "child "));

@@ -314,13 +314,15 @@ impl Server {
         };
         // After the workers, which may have used them to the last.
         let _ = leave_now.send(true);
-        let left = tokio::time::timeout(grace.max(Duration::from_secs(1)), async {
-            while aside.join_next().await.is_some() {}
-        });
-        tokio::select! {
-            _ = left => {}
-            () = second_stop(&mut inbox), if code == 0 => tracing::warn!(target: "server", "exit forced"),
-        }
+        let patience = if code == 0 { grace.max(Duration::from_secs(1)) } else { Duration::ZERO };
+        let left = tokio::time::timeout(patience, async { while aside.join_next().await.is_some() {} });
+        let code = tokio::select! {
+            _ = left => code,
+            () = second_stop(&mut inbox) => {
+                tracing::warn!(target: "server", "exit forced");
+                1
+            }
+        };
         current.zygote.exit().await;
         let _ = tokio::time::timeout(Duration::from_secs(2), current.zygote.gone()).await;
         tracing::info!(target: "server", code, "stopped");

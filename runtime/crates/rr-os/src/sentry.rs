@@ -51,6 +51,8 @@ impl Sentry {
     pub fn start() -> io::Result<Self> {
         let (reader, list) = std::io::pipe()?;
         let (reader, list) = (park(reader)?, park(list)?);
+        // A sentry that somebody has stopped must not stop the server.
+        rustix::io::ioctl_fionbio(&list, true)?;
         let null = park(std::fs::File::open("/dev/null")?)?;
         // SAFETY: the child runs `watch` only, which is made of system calls and does not return (O4).
         match unsafe { libc::fork() } {

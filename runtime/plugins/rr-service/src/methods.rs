@@ -1,7 +1,7 @@
 //! The methods of `service` (rows R-70…R-74).
 
 use crate::process::Seen;
-use crate::services::{Services, Settings};
+use crate::services::{Services, Settings, detached};
 use rr_rpc::message::{common, service as message};
 use rr_rpc::{Proto, Reply, Service};
 use std::sync::Arc;
@@ -25,17 +25,17 @@ impl Services {
         Service::new("service")
             .method("Create", move |Proto(wanted): Proto<message::Create>| {
                 let this = Arc::clone(&create);
-                Reply::later(
-                    async move { this.create(settings(wanted, this.user())?).await.map(|()| done()) },
-                )
+                Reply::later(detached(async move {
+                    this.create(settings(wanted, this.user())?).await.map(|()| done())
+                }))
             })
             .method("Terminate", move |Proto(named): Proto<message::Service>| {
                 let this = Arc::clone(&terminate);
-                Reply::later(async move { this.terminate(&named.name).await.map(|()| done()) })
+                Reply::later(detached(async move { this.terminate(&named.name).await.map(|()| done()) }))
             })
             .method("Restart", move |Proto(named): Proto<message::Service>| {
                 let this = Arc::clone(&restart);
-                Reply::later(async move { this.restart(&named.name).await.map(|()| done()) })
+                Reply::later(detached(async move { this.restart(&named.name).await.map(|()| done()) }))
             })
             .method("Status", move |Proto(named): Proto<message::Service>| {
                 let seen = status.look(&named.name);

@@ -60,7 +60,7 @@ impl Background for ServicePlugin {
     fn serve(self: Box<Self>, mut drain: Drain) -> BoxFuture<()> {
         Box::pin(async move {
             drain.wait().await;
-            let patience = self.services.patience() + SLACK;
+            let patience = self.services.patience().saturating_add(SLACK);
             if tokio::time::timeout(patience, self.services.close()).await.is_err() {
                 tracing::warn!(target: "service", "services did not stop within {patience:?}; they end with the server");
             }

@@ -42,7 +42,7 @@ struct Service {
     settings: Arc<Settings>,
     processes: Mutex<Vec<Process>>,
     /// Held by what starts or stops its processes.
-    busy: tokio::sync::Mutex<()>,
+    busy: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Service {
@@ -118,9 +118,19 @@ impl Services {
         if settings.processes == 0 {
             return Err(format!("the service with {name} name should have at least 1 process"));
         }
-        if name.trim().is_empty() || name.len() > 256 {
-            return Err("the name of a service has 1 to 256 bytes".to_owned());
+        if name.trim().is_empty() || name.len() > 256 || name.contains(char::is_control) {
+            return Err(
+                "the name of a service has 1 to 256 bytes, none of them a control character".to_owned()
+            );
         }
+        if let Some((variable, _)) =
+            settings.env.iter().find(|(name, _)| name.is_empty() || name.contains('='))
+        {
+            return Err(format!("the service with {name} name: env: {variable:?} is no name of a variable"));
+        }
+        // Held before anybody can find it.
+        let busy = Arc::new(tokio::sync::Mutex::new(()));
+        let _busy = Arc::clone(&busy).lock_owned().await;
         let service = {
             let mut list = self.list.lock();
             if self.closed.load(Ordering::Acquire) {
@@ -136,15 +146,11 @@ impl Services {
                     settings.processes
                 ));
             }
-            let service = Arc::new(Service {
-                settings: Arc::new(settings),
-                processes: Mutex::default(),
-                busy: tokio::sync::Mutex::default(),
-            });
+            let service =
+                Arc::new(Service { settings: Arc::new(settings), processes: Mutex::default(), busy });
             list.insert(name.clone(), Arc::clone(&service));
             service
         };
-        let _busy = service.busy.lock().await;
         let started = service.start(&self.launcher).await;
         if started.is_err() {
             self.list.lock().remove(&name);
@@ -239,6 +245,13 @@ impl Services {
     }
 }
 
+/// Does it to the end, also when who has asked for it goes away: half of a restart is a stop.
+pub(crate) async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, String>> + Send + 'static,
+) -> Result<T, String> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
 /// What `informer` and `resetter` see.
 pub(crate) struct Face(pub(crate) Arc<Services>);
 
@@ -261,6 +274,6 @@ impl Attendant for Face {
     }
 
     fn reset(&self) -> BoxFuture<Result<(), String>> {
-        Box::pin(Arc::clone(&self.0).restart_all())
+        Box::pin(detached(Arc::clone(&self.0).restart_all()))
     }
 }
