@@ -51,7 +51,11 @@ impl Service {
         let mut processes = Vec::new();
         for _ in 0..self.settings.processes {
             match Process::start(&self.settings, launcher) {
-                Ok(process) => processes.push(process),
+                Ok(process) => {
+                    processes.push(process);
+                    // A fork and an exec take milliseconds of the thread that serves requests: they go in between.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => {
                     stop_all(&processes).await;
                     return Err(error);
