@@ -1291,6 +1291,83 @@ namespace RoadRunner {
     }
 
     /**
+     * Programs that the server runs beside its workers: it starts them again, logs what they print, and ends them with
+     * itself. Needs a `service` section in the settings, which may be empty.
+     */
+    class Service {
+        public function __construct() {}
+
+        /**
+         * The names of all services.
+         *
+         * @return list<string>
+         * @throws ServiceException there is no `service` section
+         * @throws RoleException outside of a worker
+         *
+         * @return array
+         */
+        public static function list(): array {}
+
+        /**
+         * Stops all processes of a service and starts them again; returns when they run.
+         *
+         * @throws ServiceException there is no such service, or it cannot be started
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @return void
+         */
+        public static function restart(string $name): void {}
+
+        /**
+         * Starts a service: `$processes` processes of `$command`, which is split at blanks; what belongs together stands in
+         * quotes. With `$restart` a process that ends is started again `$pause` seconds later. One that runs for
+         * `$timeout` seconds is killed; 0 is no limit. To stop a process gets SIGINT, and SIGKILL `$grace` seconds
+         * later. With `$named` its lines have the logger `service.NAME`. It runs as `server.user`.
+         *
+         * @param array<string, string|int>|null $env further environment variables
+         * @throws ServiceException there is one of this name, or the command cannot be started
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @param string $command
+         * @param int $processes
+         * @param array|null $env
+         * @param bool $restart
+         * @param int $pause
+         * @param int $timeout
+         * @param int $grace
+         * @param bool $named
+         * @return void
+         */
+        public static function start(string $name, string $command, int $processes = 1, ?array $env = null, bool $restart = false, int $pause = 30, int $timeout = 0, int $grace = 5, bool $named = false): void {}
+
+        /**
+         * The processes of a service. `error` says why one does not run, and `pid` is null then; `memory` is in bytes, `cpu`
+         * in percent of one processor over its life.
+         *
+         * @return list<array{pid: int|null, cpu: float, memory: int, command: string, error: string|null}>
+         * @throws ServiceException there is no such service
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @return array
+         */
+        public static function statuses(string $name): array {}
+
+        /**
+         * Stops a service and forgets it; returns when its processes have ended.
+         *
+         * @throws ServiceException there is no such service
+         * @throws RoleException outside of a worker
+         *
+         * @param string $name
+         * @return void
+         */
+        public static function terminate(string $name): void {}
+    }
+
+    /**
      * Observations of the last ten minutes, as quantiles.
      */
     class Summary {
@@ -1418,6 +1495,11 @@ namespace RoadRunner {
      * A metric was refused: its type, labels, number or name do not fit.
      */
     class MetricsException extends Exception {}
+
+    /**
+     * A service could not be started, or there is none of the name.
+     */
+    class ServiceException extends Exception {}
 
     /**
      * The request has run for `exec_ttl`, or the script for `max_execution_time`: thrown wherever the script is, so that

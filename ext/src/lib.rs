@@ -39,6 +39,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::metrics::Gauge>()
         .class::<api::metrics::Histogram>()
         .class::<api::metrics::Summary>()
+        .class::<api::service::Service>()
 }
 
 /// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.

@@ -45,6 +45,8 @@ RoadRunner\RoleException
 RoadRunner\Rpc
 RoadRunner\RpcException
 RoadRunner\Server
+RoadRunner\Service
+RoadRunner\ServiceException
 RoadRunner\Summary
 RoadRunner\TimeoutError
 RoadRunner\Worker

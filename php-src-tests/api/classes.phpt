@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Lock', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Lock', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel', 'Service'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -159,3 +159,9 @@ final class LogChannel
     log(string $level, mixed $message, ?array $context = NULL): void
     notice(mixed $message, ?array $context = NULL): void
     warning(mixed $message, ?array $context = NULL): void
+final class Service
+    static list(): array
+    static restart(string $name): void
+    static start(string $name, string $command, int $processes = 1, ?array $env = NULL, bool $restart = false, int $pause = 30, int $timeout = 0, int $grace = 5, bool $named = false): void
+    static statuses(string $name): array
+    static terminate(string $name): void

@@ -4,7 +4,7 @@ Exceptions: one parent for all
 roadrunner
 --FILE--
 <?php
-foreach (['Exception', 'ConfigException', 'RoleException', 'ClientGoneException', 'ChannelException', 'RpcException', 'KeyValueException', 'LockException', 'MetricsException'] as $name) {
+foreach (['Exception', 'ConfigException', 'RoleException', 'ClientGoneException', 'ChannelException', 'RpcException', 'KeyValueException', 'LockException', 'MetricsException', 'ServiceException'] as $name) {
     $class = "RoadRunner\\$name";
     echo $name, ': ', implode(', ', array_filter([
         is_subclass_of($class, RoadRunner\Exception::class) ? 'RoadRunner\Exception' : null,
@@ -28,6 +28,7 @@ RpcException: RoadRunner\Exception, Exception, Throwable
 KeyValueException: RoadRunner\Exception, Exception, Throwable
 LockException: RoadRunner\Exception, Exception, Throwable
 MetricsException: RoadRunner\Exception, Exception, Throwable
+ServiceException: RoadRunner\Exception, Exception, Throwable
 string(24) "RoadRunner\RoleException"
 bool(true)
 int(0)

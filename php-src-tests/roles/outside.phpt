@@ -16,6 +16,7 @@ attempt('Lock::with()', fn () => RoadRunner\Lock::with('a', fn () => print 'call
 attempt('Lock::exists()', fn () => RoadRunner\Lock::exists('a'));
 attempt('Metrics::counter()->inc()', fn () => RoadRunner\Metrics::counter('hits')->with([])->inc());
 attempt('Metrics::unregister()', fn () => RoadRunner\Metrics::unregister('hits'));
+attempt('Service::list()', fn () => RoadRunner\Service::list());
 ?>
 --EXPECT--
 Server::reload(): RoadRunner\RoleException: this works inside a worker only, while the server runs
@@ -26,3 +27,4 @@ Lock::with(): RoadRunner\RoleException: this works inside a worker only, while t
 Lock::exists(): RoadRunner\RoleException: this works inside a worker only, while the server runs
 Metrics::counter()->inc(): RoadRunner\RoleException: this works inside a worker only, while the server runs
 Metrics::unregister(): RoadRunner\RoleException: this works inside a worker only, while the server runs
+Service::list(): RoadRunner\RoleException: this works inside a worker only, while the server runs

@@ -42,6 +42,11 @@ impl Obituaries {
 }
 
 impl Obituary {
+    /// The news, whenever they come.
+    pub(crate) async fn news(self) -> Exit {
+        self.0.await.unwrap_or(Exit::Unknown)
+    }
+
     /// The news of a process that is known to have ended.
     pub(crate) async fn read(self) -> Exit {
         match tokio::time::timeout(PATIENCE, self.0).await {

@@ -1,5 +1,7 @@
 //! The one list of plugins.
 
+use crate::admin::Desk;
+use crate::obituaries::Obituaries;
 use crate::settings;
 use rr_config::{CollectorType, Config};
 use rr_http::{ErrorPages, HttpPlugin};
@@ -7,9 +9,13 @@ use rr_kv::{Memory, Storages};
 use rr_metrics::{Definition, Kind, MetricsPlugin};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
+use rr_service::{Launcher, ServicePlugin, Services};
+use rr_status::{Source, StatusPlugin, View};
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A plugin, and the pool it wants.
 pub(crate) struct Entry {
@@ -36,7 +42,7 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
 }
 
 /// The plugins that only answer calls.
-pub(crate) fn services(config: &Config, registry: &mut Registry) {
+pub(crate) fn locks(config: &Config, registry: &mut Registry) {
     rr_lock::register(&config.lock, registry);
 }
 
@@ -95,6 +101,55 @@ pub(crate) fn metrics(config: &Config) -> Result<Arc<rr_metrics::Registry>, Stri
         registry.declare(definition).map_err(|error| format!("{key}: {}", error.cause))?;
     }
     Ok(Arc::new(registry))
+}
+
+/// The listener for monitors.
+///
+/// # Errors
+/// The text of what it lacks.
+pub(crate) fn status(
+    config: &Config,
+    desk: &Arc<Desk>,
+    view: Arc<View>,
+) -> Result<Option<Box<dyn Background>>, String> {
+    let Some(status) = &config.status else { return Ok(None) };
+    let settings = rr_status::Settings {
+        address: status.address.clone(),
+        unavailable: status.unavailable_status_code,
+        timeout: status.check_timeout,
+    };
+    let plugin = StatusPlugin::bind(settings, Arc::clone(desk) as Arc<dyn Source>, view);
+    Ok(Some(Box::new(plugin.map_err(|error| error.to_string())?)))
+}
+
+/// The services, which start with the server; `None` without their section.
+///
+/// # Errors
+/// A limit of processes or descriptors.
+pub(crate) fn services(
+    config: &Config,
+    env: &[CString],
+    cwd: &CStr,
+    obituaries: &Obituaries,
+) -> std::io::Result<Option<ServicePlugin>> {
+    let Some(configured) = &config.service else { return Ok(None) };
+    let obituaries = obituaries.clone();
+    let exits: rr_service::Exits = Arc::new(move |pid| Box::pin(obituaries.expect(pid).news()));
+    let launcher = Launcher::new(env, cwd.to_owned(), exits)?;
+    let settings = |(name, service): &(String, rr_config::Service)| rr_service::Settings {
+        name: name.clone(),
+        command: service.command.clone(),
+        processes: service.process_num,
+        exec_timeout: service.exec_timeout,
+        restart: service.remain_after_exit,
+        restart_after: Duration::from_secs(service.restart_sec),
+        stop_timeout: Duration::from_secs(service.timeout_stop_sec),
+        env: service.env.clone(),
+        user: service.user.clone(),
+        name_in_log: service.service_name_in_log,
+    };
+    let services = Services::new(launcher, config.server.user.clone());
+    Ok(Some(ServicePlugin::new(services, configured.iter().map(settings).collect())))
 }
 
 /// The key-value storages.

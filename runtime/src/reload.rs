@@ -169,6 +169,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.server.user != new.server.user || old.server.group != new.server.group {
         keys.push("server.user or server.group");
     }
+    if old.service != new.service || old.status != new.status {
+        keys.push("service or status");
+    }
     if old.logs != new.logs {
         keys.push("logs");
     }

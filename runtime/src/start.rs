@@ -20,6 +20,7 @@ use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
 use rr_rpc::Registry;
+use rr_status::{Source, View};
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -113,11 +114,27 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let (orders, inbox) = mpsc::unbounded_channel();
     let desk = Desk::new(orders.clone(), config.to_json());
     let mut registry = Registry::default();
-    desk.register(&mut registry);
+    let view = Arc::new(View::new(Arc::clone(&desk) as Arc<dyn Source>));
+    desk.register(&mut registry, &view);
+    if config.status.is_some() {
+        registry.add(rr_status::methods(Arc::clone(&desk) as Arc<dyn Source>));
+    }
+    let mut env = launch.env;
+    if let Some(rpc) = &config.rpc {
+        // RP-10: where clients of RoadRunner's RPC look for it.
+        env.extend(CString::new(format!("RR_RPC={}", rpc.listen)));
+    }
+    let obituaries = Obituaries::default();
+    let services =
+        plugins::services(config, &env, &launch.cwd, &obituaries).map_err(system("the services"))?;
+    if let Some(services) = &services {
+        registry.add(services.services().methods());
+        desk.attend(services.attendant());
+    }
     let storages = plugins::storages(config).map_err(system("shared memory for a kv storage"))?;
     registry.add(storages.service());
     registry.tell(Arc::new(storages.clone()));
-    plugins::services(config, &mut registry);
+    plugins::locks(config, &mut registry);
     registry.add(applog::service());
     let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.
@@ -126,17 +143,14 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         None => rr_metrics::native(&metrics),
     });
     let registry = Arc::new(registry);
-    let background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
+    let mut background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
+    background.extend(plugins::status(config, &desk, view).map_err(ServeError::Settings)?);
+    background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
     let runtime = reactor.runtime().map_err(system("the Tokio runtime"))?;
     let frankenphp = launch.loaded.config.http.as_ref().is_some_and(|http| http.app.frankenphp);
-    let mut env = launch.env;
-    if let Some(rpc) = &launch.loaded.config.rpc {
-        // RP-10: where clients of RoadRunner's RPC look for it.
-        env.extend(CString::new(format!("RR_RPC={}", rpc.listen)));
-    }
     let command = Command {
         binary: launch.binary,
         args: launch.args,
@@ -155,7 +169,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
             for (_, storage) in storages.iter() {
                 runtime.spawn(Arc::clone(storage).run());
             }
-            let office = Office { orders, inbox, desk, registry, metrics, background };
+            let office = Office { orders, inbox, desk, registry, metrics, background, obituaries };
             let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -193,6 +207,7 @@ struct Office {
     registry: Arc<Registry>,
     metrics: Arc<rr_metrics::Registry>,
     background: Vec<Box<dyn Background>>,
+    obituaries: Obituaries,
 }
 
 struct Server {
@@ -207,8 +222,7 @@ struct Server {
 
 impl Server {
     async fn run(self, entries: Vec<Entry>, office: Office, log: &Guard) -> Result<i32, ServeError> {
-        let Office { orders, mut inbox, desk, registry, metrics, background } = office;
-        let obituaries = Obituaries::default();
+        let Office { orders, mut inbox, desk, registry, metrics, mut background, obituaries } = office;
         signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
         tokio::spawn(self.reactor.clone().run());
         // One plugin until the others are there; each will have its pool.
@@ -255,7 +269,7 @@ impl Server {
         metrics.offer(Arc::new(LogSeries));
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let started = tokio::select! {
-            started = pool.start() => started.map_err(|error| ServeError::Boot(error.to_string())),
+            started = start(&pool, &mut background) => started,
             _ = inbox.recv() => Ok(()),
         };
         if let Err(error) = started {
@@ -291,6 +305,7 @@ impl Server {
         obey(&mut inbox, &pool, &nursery, &mut current).await;
 
         tracing::info!(target: "server", grace_seconds = grace.as_secs(), "stopping: requests that run are finished first");
+        desk.stop();
         let _ = rr_os::notify::notify("STOPPING=1");
         if let Some(dev) = &current.dev {
             dev.release();
@@ -315,16 +330,30 @@ impl Server {
         };
         // After the workers, which may have used them to the last.
         let _ = leave_now.send(true);
-        let _ = tokio::time::timeout(Duration::from_secs(1), async {
-            while aside.join_next().await.is_some() {}
-        })
-        .await;
+        let patience = if code == 0 { grace.max(Duration::from_secs(1)) } else { Duration::ZERO };
+        let left = tokio::time::timeout(patience, async { while aside.join_next().await.is_some() {} });
+        let code = tokio::select! {
+            _ = left => code,
+            () = second_stop(&mut inbox) => {
+                tracing::warn!(target: "server", "exit forced");
+                1
+            }
+        };
         current.zygote.exit().await;
         let _ = tokio::time::timeout(Duration::from_secs(2), current.zygote.gone()).await;
         tracing::info!(target: "server", code, "stopped");
         log.flush();
         Ok(code)
     }
+}
+
+/// Starts the workers, then what runs beside them.
+async fn start(pool: &Arc<Pool>, background: &mut [Box<dyn Background>]) -> Result<(), ServeError> {
+    pool.start().await.map_err(|error| ServeError::Boot(error.to_string()))?;
+    for plugin in background {
+        plugin.start().await.map_err(ServeError::Settings)?;
+    }
+    Ok(())
 }
 
 /// Who wants to know how a reload went.

@@ -26,10 +26,12 @@ pub(crate) enum Cause {
     Lock,
     /// A metric was refused.
     Metrics,
+    /// A service cannot do what it should.
+    Service,
 }
 
 /// Name and documentation, in the order of [`Cause`].
-const CLASSES: [(&str, &str); 9] = [
+const CLASSES: [(&str, &str); 10] = [
     ("RoadRunner\\Exception", "The parent of all exceptions of this extension."),
     ("RoadRunner\\ConfigException", "A setting is wrong; the message says where and what to do."),
     ("RoadRunner\\RoleException", "The call does not work in this kind of process, or at this time."),
@@ -45,16 +47,17 @@ const CLASSES: [(&str, &str); 9] = [
     ("RoadRunner\\KeyValueException", "A key-value storage could not do what it was asked."),
     ("RoadRunner\\LockException", "A lock was not free in time, or there are too many."),
     ("RoadRunner\\MetricsException", "A metric was refused: its type, labels, number or name do not fit."),
+    ("RoadRunner\\ServiceException", "A service could not be started, or there is none of the name."),
 ];
 
 thread_local! {
-    static REGISTERED: OnceCell<[&'static ClassEntry; 9]> = const { OnceCell::new() };
+    static REGISTERED: OnceCell<[&'static ClassEntry; 10]> = const { OnceCell::new() };
 }
 
 /// Declares the classes, at module start-up. `None`: PHP refused one.
 pub(crate) fn register() -> Option<()> {
     let parent = zend::register_exception(CLASSES[0].0, None)?;
-    let mut classes = [parent; 9];
+    let mut classes = [parent; 10];
     for (class, (name, _)) in classes.iter_mut().zip(CLASSES).skip(1) {
         *class = zend::register_exception(name, Some(parent))?;
     }

@@ -10,6 +10,7 @@ pub(crate) mod response;
 pub(crate) mod rpc;
 pub(crate) mod server;
 mod server_params;
+pub(crate) mod service;
 pub(crate) mod values;
 pub(crate) mod worker;
 

@@ -91,7 +91,8 @@ fn to_json(value: &Zval, depth: usize) -> PhpResult<Value> {
     Ok(Value::Object(pairs))
 }
 
-fn from_json(value: &Value) -> PhpResult<Zval> {
+/// What JSON says, in PHP.
+pub(crate) fn from_json(value: &Value) -> PhpResult<Zval> {
     let mut zval = Zval::new();
     match value {
         Value::Null => zval.set_null(),

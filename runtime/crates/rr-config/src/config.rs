@@ -13,6 +13,8 @@ use crate::sections::logs::Logs;
 use crate::sections::metrics::Metrics;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
+use crate::sections::service::{Service, Services};
+use crate::sections::status::Status;
 
 /// All settings, decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,10 @@ pub struct Config {
     pub kv: Vec<Storage>,
     /// Locks.
     pub lock: Lock,
+    /// Programs beside the workers, by name; `None` when there is no section, which turns them off.
+    pub service: Option<Vec<(String, Service)>>,
+    /// The listener for monitors; `None` when there is no section.
+    pub status: Option<Status>,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -42,12 +48,10 @@ pub struct Config {
 /// What RoadRunner serves and this version does not.
 const UNSERVED: &[&str] = &[
     "jobs",
-    "status",
     "grpc",
     "tcp",
     "centrifuge",
     "temporal",
-    "service",
     "fileserver",
     "otel",
     "amqp",
@@ -68,8 +72,10 @@ const UNSERVED: &[&str] = &[
     "envfile",
 ];
 
-const KNOWN: &[&str] =
-    &["version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock", "metrics"];
+const KNOWN: &[&str] = &[
+    "version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock", "metrics",
+    "service", "status",
+];
 
 impl Config {
     /// Decodes the merged tree. All faults are reported at once.
@@ -79,6 +85,8 @@ impl Config {
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
         let metrics = section(&raw, "metrics", &Maybe, &mut decoder).flatten();
         let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
+        let service = section(&raw, "service", &Services, &mut decoder);
+        let status = section(&raw, "status", &Maybe, &mut decoder).flatten();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let lock = section(&raw, "lock", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
@@ -94,7 +102,9 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => Ok(Self { server, http, rpc, metrics, kv, lock, logs, endure, dev, raw }),
+            None => {
+                Ok(Self { server, http, rpc, metrics, kv, lock, service, status, logs, endure, dev, raw })
+            }
         }
     }
 

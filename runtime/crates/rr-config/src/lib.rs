@@ -46,6 +46,8 @@ pub use sections::metrics::{Collector, CollectorType, Metrics};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
 pub use sections::rpc::Rpc;
 pub use sections::server::{OnInit, Server};
+pub use sections::service::Service;
+pub use sections::status::Status;
 pub use yaml::{MAX_SIZE, parse};
 
 /// Loads anything without touching files or the environment; must not panic, whatever the bytes are.

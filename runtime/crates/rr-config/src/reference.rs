@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::decode::{Row, Section};
 use crate::sections::{
     dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, lock::Lock, logs::Logs, metrics::Metrics,
-    rpc::Rpc, server::Server,
+    rpc::Rpc, server::Server, service::Service, status::Status,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -17,6 +17,8 @@ pub fn reference() -> String {
     table::<Metrics>(&mut out, "metrics");
     table::<MemoryStorage>(&mut out, "kv.<name>.config");
     table::<Lock>(&mut out, "lock");
+    table::<Service>(&mut out, "service.<name>");
+    table::<Status>(&mut out, "status");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

@@ -33,6 +33,9 @@ pub struct Style {
 /// The field that holds what an app has given with its message.
 const CONTEXT: &str = "context";
 
+/// The field that names the logger where its name is made at run time.
+pub(crate) const LOGGER: &str = "logger";
+
 #[derive(Default)]
 pub(crate) struct Fields {
     pub(crate) message: String,

@@ -181,7 +181,10 @@ impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.0.write(*event.metadata().level(), event.metadata().target(), fields);
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        let named = fields.others.remove(format::LOGGER);
+        let logger = named.as_ref().and_then(serde_json::Value::as_str).unwrap_or(target);
+        self.0.write(level, logger, fields);
     }
 }
 

@@ -20,6 +20,16 @@ pub fn private_memory(pid: u32) -> io::Result<u64> {
     Ok(private_kib(&text) * 1024)
 }
 
+/// Memory of process `pid` that is resident, in bytes.
+///
+/// # Errors
+/// The process has ended.
+pub fn resident_memory(pid: u32) -> io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
 fn private_kib(text: &str) -> u64 {
     text.lines()
         .filter(|line| line.starts_with("Private_Dirty:"))

@@ -6,6 +6,7 @@ use rr_dev::Dev;
 pub use rr_os::user::{Identity, open_as};
 use rr_pool::{BoxFuture, Pool};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// What a plugin gets to serve with.
@@ -70,6 +71,40 @@ pub trait Background: Send {
     /// Where it can be reached, for the start banner.
     fn addresses(&self) -> Vec<String>;
 
-    /// Serves until it is drained, which is after the plugins with workers are done.
+    /// Starts what must be there when the server says that it serves. Called once, before `serve`.
+    ///
+    /// # Errors
+    /// The text of what is missing; the server does not start then.
+    fn start(&mut self) -> BoxFuture<Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Serves until it is drained, which is after the plugins with workers are done. Should return soon then:
+    /// `endure.grace_period` is waited for.
     fn serve(self: Box<Self>, drain: Drain) -> BoxFuture<()>;
+}
+
+/// A process that a plugin looks after beside the pools.
+#[derive(Debug, Clone)]
+pub struct Attended {
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started.
+    pub since: Instant,
+    /// How often it was started again before.
+    pub restarts: u64,
+    /// What it runs.
+    pub command: String,
+}
+
+/// What `informer` and `resetter` do with a plugin that has processes of its own and no pool (rows R-10…R-21).
+pub trait Attendant: Send + Sync {
+    /// The plugin's name.
+    fn name(&self) -> &'static str;
+
+    /// Its processes.
+    fn processes(&self) -> Vec<Attended>;
+
+    /// Replaces them; resolves when the new ones run.
+    fn reset(&self) -> BoxFuture<Result<(), String>>;
 }

@@ -1,6 +1,6 @@
 //! The state of a pool and the small moves on it. Time comes in as an argument; nothing here waits.
 
-use crate::unit::{Place, Unit};
+use crate::unit::{Place, Trace, Unit};
 use crate::{ExecError, Limits, Process, State, StateCell, WorkerInfo};
 use rr_channel::{AnyChannel, Channel, Lane};
 use rr_shm::segment::MAX_UNITS;
@@ -405,5 +405,11 @@ impl Core {
             held: worker.held.len(),
         };
         self.workers.iter().flatten().map(info).collect()
+    }
+
+    /// What each runs, in the order of [`Core::info`].
+    pub(crate) fn running(&self) -> Vec<Option<Trace>> {
+        let running = |worker: &Worker| worker.held.front().map(|held| Trace(Arc::clone(&held.unit)));
+        self.workers.iter().flatten().map(running).collect()
     }
 }

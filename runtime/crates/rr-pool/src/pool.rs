@@ -2,7 +2,7 @@
 
 use crate::core::{Core, Worker};
 use crate::spawn::LEFT;
-use crate::unit::{BodyPart, Exchange, Place, Request, SendError, Unit};
+use crate::unit::{BodyPart, Exchange, Place, Request, SendError, Trace, Unit};
 use crate::{Calls, Ended, ExecError, Limits, Readable, Shard, Spawn, Spawned, State, WorkerInfo};
 use parking_lot::{Mutex, MutexGuard};
 use rr_channel::{Channel, Lane};
@@ -460,6 +460,13 @@ impl Pool {
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerInfo> {
         self.lock().info(Instant::now())
+    }
+
+    /// The same, each with the unit that it runs.
+    #[must_use]
+    pub fn running(&self) -> Vec<(WorkerInfo, Option<Trace>)> {
+        let core = self.lock();
+        core.info(Instant::now()).into_iter().zip(core.running()).collect()
     }
 
     /// The generation that serves.

@@ -121,9 +121,15 @@ fn wake(waker: &mut Option<Waker>) {
 
 /// Tells who runs a unit, or has run it.
 #[derive(Debug, Clone)]
-pub struct Trace(Arc<Unit>);
+pub struct Trace(pub(crate) Arc<Unit>);
 
 impl Trace {
+    /// The context of its request.
+    #[must_use]
+    pub fn context(&self) -> &[u8] {
+        &self.0.request.context
+    }
+
     /// The process that was given the unit last.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -12,3 +12,5 @@ pub(crate) mod metrics;
 pub(crate) mod pool;
 pub(crate) mod rpc;
 pub(crate) mod server;
+pub(crate) mod service;
+pub(crate) mod status;

@@ -332,3 +332,36 @@ fn settings_from_php_alone_need_no_version() {
     assert_eq!(error.to_string(), text);
     assert!(Loader::new().load().is_ok());
 }
+
+#[test]
+fn r_74_services_and_their_defaults() {
+    assert_eq!(load("http: {address: ':0'}").service, None);
+    assert_eq!(load("service: {}").service, Some(Vec::new()));
+    let services = load(
+        "service:\n  Node:\n    command: node 'a b.js'\n    process_num: 2\n    exec_timeout: 10s\n    remain_after_exit: true\n    restart_sec: 1\n    timeout_stop_sec: 2\n    env: {port: 80}\n    user: www-data\n    service_name_in_log: true\n  plain: {command: sleep 1, restart_sec: 0}\n",
+    )
+    .service
+    .unwrap();
+    let (name, node) = &services[0];
+    assert_eq!((name.as_str(), node.command.as_str()), ("node", "node 'a b.js'"), "CFG-10");
+    assert_eq!((node.process_num, node.exec_timeout.as_secs(), node.remain_after_exit), (2, 10, true));
+    assert_eq!((node.restart_sec, node.timeout_stop_sec, node.service_name_in_log), (1, 2, true));
+    assert_eq!((&node.env[0], node.user.as_deref()), (&("PORT".into(), "80".into()), Some("www-data")));
+    let (_, plain) = &services[1];
+    assert_eq!((plain.process_num, plain.restart_sec, plain.timeout_stop_sec), (1, 30, 5));
+    assert!(fault("service: {a: {process_num: 1}}").contains("service.a.command: is missing"));
+    assert!(fault("service: {a: }").contains("service.a"));
+    assert!(warnings("service: {a: {command: x, restart: 1}}")[0].contains("service.a.restart"));
+}
+
+#[test]
+fn st_02_the_listener_for_monitors() {
+    assert_eq!(load("http: {address: ':0'}").status, None);
+    let status = load("status: {address: '127.0.0.1:2114'}").status.unwrap();
+    assert_eq!((status.unavailable_status_code, status.check_timeout.as_secs()), (503, 60));
+    let status =
+        load("status: {address: ':1', unavailable_status_code: 500, check_timeout: 5s}").status.unwrap();
+    assert_eq!((status.unavailable_status_code, status.check_timeout.as_secs()), (500, 5));
+    assert!(fault("status: {}").contains("status.address: is missing"));
+    assert!(fault("status: {address: ':1', unavailable_status_code: 1000}").contains("from 100 to 599"));
+}
