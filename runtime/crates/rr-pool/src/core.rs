@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Units faster than this (microseconds, held ones together) are handed to a worker that is busy: it goes on
 /// without the scheduler, which costs more than they do.
 pub(crate) const FAST: u32 = 100;
+/// Units faster than this (microseconds) are handed to a worker that is busy where others wait anyway: one of them, which
+/// another worker takes over as soon as it has nothing to do.
+const QUICK: u32 = 1000;
 /// Where the estimate of a new worker starts: slow until it has shown otherwise.
 const UNKNOWN: u32 = 2000;
 
@@ -139,7 +142,16 @@ impl Worker {
 
     /// Whether another unit can be written behind those it has.
     pub(crate) fn has_room(&self, prefetch: usize) -> bool {
-        let room = if self.is_fast() { 1 + prefetch } else { 1 };
+        self.holds_fewer_than(if self.is_fast() { 1 + prefetch } else { 1 })
+    }
+
+    /// The same for a unit that has to wait for some worker in any case.
+    pub(crate) fn has_room_for_waiting(&self, prefetch: usize) -> bool {
+        let behind = if self.estimate < QUICK { prefetch.min(1) } else { 0 };
+        self.has_room(prefetch) || self.holds_fewer_than(1 + behind)
+    }
+
+    fn holds_fewer_than(&self, room: usize) -> bool {
         // A claim word serves one sequence in MAX_UNITS; units taken back leave gaps, so that those held can span
         // more numbers than there are of them.
         let next = self.sequence.wrapping_add(1);
@@ -203,6 +215,8 @@ pub(crate) struct Core {
     pub dirty: Vec<usize>,
     /// A unit was put behind another since the flag was cleared.
     pub prefetched: bool,
+    /// Units may wait behind others that are not fast.
+    pub lent: bool,
     /// The shard will do it.
     pub deferred: bool,
     /// Units that wait; those cancelled stay until they come up.
@@ -234,6 +248,7 @@ impl Core {
             fast: Vec::new(),
             dirty: Vec::new(),
             prefetched: false,
+            lent: false,
             deferred: false,
             queue: VecDeque::new(),
             waiting: 0,

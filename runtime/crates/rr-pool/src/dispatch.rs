@@ -107,6 +107,7 @@ impl Core {
             }
         }
         self.prefetched |= behind;
+        self.lent |= behind && !more;
         if more {
             self.list_fast(slot);
         }
@@ -127,8 +128,11 @@ impl Core {
         let can_take = |worker: &mut Worker| {
             matches!(worker.state.get(), State::Ready | State::Working)
                 && !worker.full
-                && worker.has_room(prefetch)
+                && worker.has_room_for_waiting(prefetch)
         };
+        if self.waiting == 0 && self.lent && self.worker(slot).is_some_and(|worker| worker.held.is_empty()) {
+            self.reclaim();
+        }
         while self.waiting > 0 && self.worker(slot).is_some_and(can_take) {
             let Some(unit) = self.next_waiting() else { break };
             if !self.give(slot, &unit, now) {
@@ -150,6 +154,20 @@ impl Core {
             State::Ready if !worker.full => self.list_idle(slot),
             _ => {}
         }
+    }
+
+    /// Takes a unit back that waits behind one that is not fast, for a worker that has nothing to do.
+    fn reclaim(&mut self) {
+        let behind = |worker: &Worker| worker.held.len() > 1 && !worker.is_fast();
+        for slot in 0..self.workers.len() {
+            if self.workers[slot].as_ref().is_some_and(behind) {
+                self.take_back(slot, 1);
+                if self.waiting > 0 {
+                    return;
+                }
+            }
+        }
+        self.lent = false;
     }
 
     fn list_idle(&mut self, slot: usize) {

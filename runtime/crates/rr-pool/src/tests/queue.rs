@@ -112,6 +112,32 @@ async fn a_fast_worker_gets_another_unit_and_a_slow_one_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quick_worker_gets_one_more_where_others_wait_and_loses_it_to_an_idle_one() {
+    let world = World::with(2).await;
+    for _ in 0..60 {
+        let exchanges = [world.submit("a"), world.submit("b")];
+        for hand in world.alive() {
+            let work = hand.started();
+            assert!(hand.reply_taking(work.sequence, 500, "", false));
+        }
+        drop(exchanges);
+    }
+    let held = |id| world.info(id).map(|worker| worker.held);
+    let mut units: Vec<_> = ["a", "b", "c", "d"].map(|name| world.submit(name)).into();
+    assert_eq!((held(1), held(2), world.pool.queue_len()), (Some(1), Some(1), 2), "nobody is given ahead");
+    let (one, two) = (world.hand(1), world.hand(2));
+    let (first, second) = (one.started(), two.started());
+    assert!(one.reply_taking(first.sequence, 500, "first", false));
+    assert_eq!((held(1), held(2), world.pool.queue_len()), (Some(2), Some(1), 0), "what waited");
+    let runs = one.started();
+    assert!(two.reply_taking(second.sequence, 500, "second", false));
+    assert_eq!((held(1), held(2)), (Some(1), Some(1)), "taken over at once");
+    assert!(two.serve() && one.next().is_none());
+    assert!(one.reply_taking(runs.sequence, 500, "third", false));
+    assert!(units.iter_mut().all(|unit| answered(unit).is_ok()), "each is answered");
+}
+
+#[tokio::test(start_paused = true)]
 async fn units_behind_a_slow_one_are_rescued_by_an_idle_worker_at_the_next_tick() {
     let world = World::with(2).await;
     let mut busy = world.submit("busy");
