@@ -47,6 +47,8 @@ fn values_keep_their_types() {
              if ($kv->get($key) !== 'v' || !$kv->delete($key) || $kv->has($key)) return 'key ' . bin2hex($key);
          }
          $kv->setMultiple(['a' => 1, 7 => 'seven', \"\\xff\" => [2]]);
+         // An empty key is nowhere; it once killed the worker.
+         if ($kv->getMultiple([''], 'none') !== ['' => 'none']) return 'the empty key';
          return json_encode([count($kv->getMultiple(['a', '7', \"\\xff\", 'b'])), $kv->getMultiple([7, 'b'], 'none')]);",
     )
     .start();
