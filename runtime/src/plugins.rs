@@ -3,7 +3,7 @@
 use crate::settings;
 use rr_config::Config;
 use rr_http::{ErrorPages, HttpPlugin};
-use rr_kv::{Memory, Storages};
+use rr_kv::{Memory, Storage, Storages};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
 use std::os::fd::OwnedFd;
@@ -74,7 +74,7 @@ pub(crate) fn storages(config: &Config) -> std::io::Result<Storages> {
         };
         // Random, so that nobody outside can choose keys that share a bucket.
         let memory = Memory::create(settings, [seed(), seed(), seed(), seed()])?;
-        Ok((storage.name.clone(), Arc::new(memory)))
+        Ok((storage.name.clone(), Storage::Memory(Arc::new(memory))))
     };
     Ok(Storages::new(config.kv.iter().map(storage).collect::<std::io::Result<Vec<_>>>()?))
 }

@@ -142,7 +142,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         .name("rr-shard-0".to_owned())
         .spawn(move || {
             for (_, storage) in storages.iter() {
-                runtime.spawn(Arc::clone(storage).run());
+                runtime.spawn(storage.clone().run());
             }
             let office = Office { orders, inbox, desk, registry, background };
             let code = runtime.block_on(server.run(entries, office, &log));

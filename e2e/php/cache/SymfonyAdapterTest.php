@@ -4,6 +4,6 @@ final class SymfonyAdapterTest extends Cache\IntegrationTests\CachePoolTest
 {
     public function createCachePool()
     {
-        return new RoadRunner\Psr\SymfonyAdapter('symfonyadapter');
+        return new RoadRunner\Psr\SymfonyAdapter('symfonyadapter', 'app');
     }
 }

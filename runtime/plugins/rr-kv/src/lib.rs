@@ -2,15 +2,19 @@
 //! asking, and the methods that workers and clients of RoadRunner's RPC call.
 #![forbid(unsafe_code)]
 
+mod driver;
 mod memory;
 mod methods;
 mod native;
 mod php;
+mod storage;
+mod turns;
 mod when;
 
-pub use memory::{Item, Memory, Settings};
-pub use methods::Storages;
+pub use driver::{Done, Driver, Item, List};
+pub use memory::{Memory, Settings};
 pub use rr_shm::store::Eviction;
+pub use storage::{Storage, Storages};
 
 use thiserror::Error;
 
@@ -32,4 +36,7 @@ pub enum KvError {
     /// The sum does not fit.
     #[error("the value of {0:?} would be too large for an int")]
     Overflow(String),
+    /// What keeps the items has failed.
+    #[error("{0}")]
+    Storage(String),
 }
