@@ -269,6 +269,9 @@ fn workers_killed_at_any_moment_leave_the_storage_whole() {
              }
              return 'whole';
          }
+         $pids = RoadRunner\\KeyValue::open('pids');
+         if ($path === '/pid') return (string) $pids->get($q['round'], '');
+         $pids->set($q['round'], getmypid());
          for (;;) {
              $i = mt_rand(0, 49);
              $kv->set(\"k$i\", str_repeat(chr(mt_rand(65, 90)), mt_rand(1, 20000)));
@@ -276,23 +279,17 @@ fn workers_killed_at_any_moment_leave_the_storage_whole() {
          }",
     )
     .workers(4)
+    .set("kv.pids.driver", "'memory'")
     .set("kv.mem.config.max_memory", "'512KB'")
     .expect_errors()
     .start();
     for round in 0..10 {
         let mut client = server.client();
-        client.try_request("GET", "/", "", b"").expect("sent");
-        let busy = || {
-            let json = rpc(&server).json("informer.Workers", "\"http\"").expect("workers");
-            let all = json["workers"].as_array().cloned().unwrap_or_default();
-            all.iter().find(|worker| worker["status"] == 2).and_then(|worker| worker["pid"].as_u64())
-        };
-        eventually("a worker is busy", || busy().is_some());
-        let pid = u32::try_from(busy().expect("it runs for ever")).expect("a pid");
+        client.try_request("GET", &format!("/?round={round}"), "", b"").expect("sent");
+        let looping = || server.text(&format!("/pid?round={round}")).parse().ok();
+        let pid = e2e::until(e2e::SOON, looping).expect("it loops for ever, and says who it is");
         kill(pid, 9);
         assert_eq!(server.text("/check"), "whole", "round {round}");
-        // Else the next round would kill this one again, and leave its own running.
-        eventually("the worker is gone", || busy().is_none());
     }
     server.stop();
 }
