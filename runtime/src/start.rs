@@ -112,7 +112,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let desk = Desk::new(orders.clone(), config.to_json());
     let mut registry = Registry::default();
     desk.register(&mut registry);
-    let storages = plugins::storages(config).map_err(system("shared memory for a kv storage"))?;
+    let storages = plugins::storages(config, &here).map_err(ServeError::Settings)?;
     registry.add(storages.service());
     let registry = Arc::new(registry);
     let background = plugins::background(config, &registry).map_err(ServeError::Settings)?;

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
-use crate::sections::kv::{Storage, Storages};
+use crate::sections::kv::{self, Storage, Storages};
 use crate::sections::logs::Logs;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
@@ -72,13 +72,14 @@ impl Config {
         let mut decoder = Decoder::default();
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
-        let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
+        let kv = section(&raw, "kv", &Storages(&raw), &mut decoder).unwrap_or_default();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
         let dev = section(&raw, "dev", &DevKind, &mut decoder).unwrap_or_default();
         if let Some(map) = raw.as_map() {
-            decoder.unknown_keys(map, "", KNOWN, UNSERVED);
+            let known: Vec<&str> = KNOWN.iter().copied().chain(kv::borrowed(&raw)).collect();
+            decoder.unknown_keys(map, "", &known, UNSERVED);
         }
         // As the user reads them: down the file.
         decoder.faults.sort_by_key(|fault| fault.at.line);

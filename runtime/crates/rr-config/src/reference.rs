@@ -4,7 +4,13 @@ use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
 use crate::sections::{
-    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, logs::Logs, rpc::Rpc, server::Server,
+    dev::Dev,
+    endure::Endure,
+    http::Http,
+    kv::{BoltStorage, MemoryStorage},
+    logs::Logs,
+    rpc::Rpc,
+    server::Server,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -13,7 +19,8 @@ pub fn reference() -> String {
     table::<Server>(&mut out, "server");
     table::<Http>(&mut out, "http");
     table::<Rpc>(&mut out, "rpc");
-    table::<MemoryStorage>(&mut out, "kv.<name>.config");
+    table::<MemoryStorage>(&mut out, "kv.<name>.config (memory)");
+    table::<BoltStorage>(&mut out, "kv.<name>.config (boltdb)");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

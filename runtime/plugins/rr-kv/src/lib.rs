@@ -1,7 +1,8 @@
 //! Key-value storages (rows KV-, R-40…R-46): the memory driver, whose values workers read in shared memory without
-//! asking, and the methods that workers and clients of RoadRunner's RPC call.
+//! asking, drivers that keep them elsewhere, and the methods that workers and clients of RoadRunner's RPC call.
 #![forbid(unsafe_code)]
 
+pub mod bolt;
 mod driver;
 mod memory;
 mod methods;
