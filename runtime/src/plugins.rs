@@ -4,6 +4,7 @@ use crate::settings;
 use rr_config::Config;
 use rr_http::{ErrorPages, HttpPlugin};
 use rr_kv::bolt::Bolt;
+use rr_kv::memcached::Memcached;
 use rr_kv::{Memory, Storage, Storages};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
@@ -89,6 +90,11 @@ pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String>
                 };
                 let bolt = Bolt::open(name, settings).map_err(|error| format!("kv.{name}: {error}"))?;
                 Storage::other(Arc::new(bolt))
+            }
+            rr_config::Driver::Memcached(servers) => {
+                let settings =
+                    rr_kv::memcached::Settings { addresses: servers.addr.clone(), timeout: servers.timeout };
+                Storage::other(Arc::new(Memcached::new(&settings)))
             }
         };
         Ok((name.clone(), made))

@@ -7,7 +7,7 @@ use crate::sections::{
     dev::Dev,
     endure::Endure,
     http::Http,
-    kv::{BoltStorage, MemoryStorage},
+    kv::{BoltStorage, MemcachedStorage, MemoryStorage},
     logs::Logs,
     rpc::Rpc,
     server::Server,
@@ -21,6 +21,7 @@ pub fn reference() -> String {
     table::<Rpc>(&mut out, "rpc");
     table::<MemoryStorage>(&mut out, "kv.<name>.config (memory)");
     table::<BoltStorage>(&mut out, "kv.<name>.config (boltdb)");
+    table::<MemcachedStorage>(&mut out, "kv.<name>.config (memcached)");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

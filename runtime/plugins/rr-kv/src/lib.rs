@@ -4,6 +4,8 @@
 
 pub mod bolt;
 mod driver;
+mod foreign;
+pub mod memcached;
 mod memory;
 mod methods;
 mod native;

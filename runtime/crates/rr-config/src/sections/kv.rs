@@ -1,8 +1,9 @@
 //! `kv`: key-value storages, each with a driver of its own.
 
 use crate::decode::{Decoder, Kind, Row, Section, section};
-use crate::kinds::{Choice, Number, Size, Text};
+use crate::kinds::{Choice, Names, Number, Size, Text, Time};
 use crate::node::{Map, Node, Value};
+use std::time::Duration;
 
 /// A storage.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,8 @@ pub enum Driver {
     Memory(MemoryStorage),
     /// A file.
     Bolt(BoltStorage),
+    /// memcached servers.
+    Memcached(MemcachedStorage),
 }
 
 /// What leaves a storage when there is no room.
@@ -63,6 +66,31 @@ section! {
     }
 }
 
+section! {
+    /// `kv.<name>.config` of a storage whose `driver` is `memcached`.
+    MemcachedStorage {
+        /// The servers, `host:port` or `unix:///path`. A key is on the server that RoadRunner would choose.
+        addr: Vec<String> = vec!["127.0.0.1:11211".into()] => Servers;
+        /// Ours: how long an answer may take.
+        timeout: Duration = Duration::from_secs(1) => Time { min: Duration::from_millis(1), zero_default: true };
+    }
+}
+
+/// Addresses; an empty list is the default.
+struct Servers;
+
+impl Kind<Vec<String>> for Servers {
+    fn name(&self) -> String {
+        Names.name()
+    }
+    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<String>> {
+        Names.read(node, path, decoder).filter(|addresses| !addresses.is_empty())
+    }
+    fn show(&self, value: &Vec<String>) -> String {
+        Names.show(value)
+    }
+}
+
 /// A file's mode: a number, which YAML writes with a leading 0 where it is octal.
 struct Mode;
 
@@ -84,7 +112,7 @@ impl Kind<u32> for Mode {
 }
 
 /// Drivers of RoadRunner that are not here yet.
-const UNSERVED: [&str; 2] = ["redis", "memcached"];
+const UNSERVED: [&str; 1] = ["redis"];
 
 /// Sections at the top that storages without a `config` of their own take theirs from: those with their names.
 pub(crate) fn borrowed(raw: &Node) -> impl Iterator<Item = &str> {
@@ -144,6 +172,10 @@ impl Kind<Vec<Storage>> for Storages<'_> {
                     let config = config(self.0, (name, node), &path, decoder);
                     Some(Driver::Bolt(config.unwrap_or_default()))
                 }
+                "memcached" => {
+                    let config = config(self.0, (name, node), &path, decoder);
+                    Some(Driver::Memcached(config.unwrap_or_default()))
+                }
                 other if UNSERVED.contains(&other) => {
                     let message =
                         format!("driver {other:?} is not served by this version; the storage is ignored");
@@ -151,7 +183,7 @@ impl Kind<Vec<Storage>> for Storages<'_> {
                     None
                 }
                 other => {
-                    let message = format!("there is no driver {other:?}; write memory or boltdb");
+                    let message = format!("there is no driver {other:?}; write memory, boltdb or memcached");
                     decoder.wrong(&node.at, &format!("{path}.driver"), message)
                 }
             };
