@@ -1,4 +1,4 @@
-//! Driver `memcached` against the real server: the whole API, what other clients see, and servers that go and
+//! Drivers `memcached` and `redis` against the real servers: the whole API, what other clients see, and servers that go and
 //! come back (KV-05, KV-06).
 
 use e2e::{Daemon, Goridge, Options, Server};
@@ -12,7 +12,7 @@ const CODE: &str = "
         try { return $run(); } catch (RoadRunner\\KeyValueException $e) { return $e->getMessage(); }
     };
     switch ($request->path()) {
-        case '/ttl': return json_encode([$try(fn () => $kv->ttl('a')), $try(fn () => round($kv->ttl('c') ?? -1))]);
+        case '/ttl': return json_encode([$try(fn () => $kv->ttl('a') === INF ? 'INF' : null), $try(fn () => round($kv->ttl('c') ?? -1))]);
         case '/one': return json_encode($try(function () use ($kv) { $kv->set('one', 1); return $kv->get('one'); }));
         case '/bad': return json_encode($try(fn () => $kv->set('a b', 1)));
     }
@@ -91,5 +91,35 @@ fn kv_06_memcached() {
     assert!(error.as_str().is_some_and(|text| text.starts_with("memcached: 127.0.0.1:")), "{error}");
     two.restart();
     assert_eq!(json(&server, "/one"), 1, "it is back, and so are we");
+    server.stop();
+}
+
+#[test]
+fn kv_05_redis() {
+    let mut redis = Daemon::redis();
+    let server = options("redis", "addrs", &redis.address()).start();
+    assert_eq!(json(&server, "/"), wanted());
+    assert_eq!(json(&server, "/ttl"), json!(["INF", 60]));
+    assert_eq!(json(&server, "/bad"), Value::Null, "any key will do");
+    let ttl = rpc(&server)
+        .json("kv.TTL", r#"{"storage":"far","items":[{"key":"c"},{"key":"nothing"}]}"#)
+        .expect("times");
+    let items = ttl["items"].as_array().expect("a list");
+    assert!(
+        items.len() == 1 && items[0]["timeout"].as_str().is_some_and(|time| time.starts_with("20")),
+        "{ttl}"
+    );
+    // As RoadRunner's client stores it.
+    assert_eq!(ask(&redis.address(), "GET s\r\n", 2), ["$11", "s:4:\"text\";"]);
+    ask(&redis.address(), "RPUSH one x\r\n", 1);
+    assert_eq!(json(&server, "/one"), 1, "another type is replaced");
+    redis.stop();
+    let error = json(&server, "/one");
+    assert!(error.as_str().is_some_and(|text| text.starts_with("redis: 127.0.0.1:")), "{error}");
+    redis.restart();
+    assert_eq!(json(&server, "/one"), 1, "it is back, and so are we");
+    // Anew between two calls: nobody notices.
+    redis.restart();
+    assert_eq!(json(&server, "/one"), 1);
     server.stop();
 }

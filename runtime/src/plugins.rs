@@ -5,6 +5,7 @@ use rr_config::Config;
 use rr_http::{ErrorPages, HttpPlugin};
 use rr_kv::bolt::Bolt;
 use rr_kv::memcached::Memcached;
+use rr_kv::redis::Redis;
 use rr_kv::{Memory, Storage, Storages};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
@@ -90,6 +91,18 @@ pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String>
                 };
                 let bolt = Bolt::open(name, settings).map_err(|error| format!("kv.{name}: {error}"))?;
                 Storage::other(Arc::new(bolt))
+            }
+            rr_config::Driver::Redis(server) => {
+                let settings = rr_kv::redis::Settings {
+                    address: server.addrs.first().cloned().unwrap_or_default(),
+                    db: server.db,
+                    username: server.username.clone(),
+                    password: server.password.clone(),
+                    connect: server.dial_timeout,
+                    answer: server.read_timeout,
+                };
+                let redis = Redis::new(&settings).map_err(|error| format!("kv.{name}: {error}"))?;
+                Storage::other(Arc::new(redis))
             }
             rr_config::Driver::Memcached(servers) => {
                 let settings =

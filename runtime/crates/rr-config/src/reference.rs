@@ -7,7 +7,7 @@ use crate::sections::{
     dev::Dev,
     endure::Endure,
     http::Http,
-    kv::{BoltStorage, MemcachedStorage, MemoryStorage},
+    kv::{BoltStorage, MemcachedStorage, MemoryStorage, RedisStorage},
     logs::Logs,
     rpc::Rpc,
     server::Server,
@@ -21,6 +21,7 @@ pub fn reference() -> String {
     table::<Rpc>(&mut out, "rpc");
     table::<MemoryStorage>(&mut out, "kv.<name>.config (memory)");
     table::<BoltStorage>(&mut out, "kv.<name>.config (boltdb)");
+    table::<RedisStorage>(&mut out, "kv.<name>.config (redis)");
     table::<MemcachedStorage>(&mut out, "kv.<name>.config (memcached)");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");

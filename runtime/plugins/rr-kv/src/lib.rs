@@ -10,6 +10,7 @@ mod memory;
 mod methods;
 mod native;
 mod php;
+pub mod redis;
 mod storage;
 mod turns;
 mod when;

@@ -21,6 +21,8 @@ pub enum Driver {
     Memory(MemoryStorage),
     /// A file.
     Bolt(BoltStorage),
+    /// A Redis server.
+    Redis(RedisStorage),
     /// memcached servers.
     Memcached(MemcachedStorage),
 }
@@ -76,6 +78,42 @@ section! {
     }
 }
 
+section! {
+    /// `kv.<name>.config` of a storage whose `driver` is `redis`: one server.
+    RedisStorage {
+        /// The server, `host:port` or `unix:///path`. Several are a cluster, which this version does not serve.
+        addrs: Vec<String> = vec!["127.0.0.1:6379".into()] => Servers;
+        /// The user, if it is not the default one.
+        username: Option<String> = None => Text;
+        /// The user's password.
+        password: Option<String> = None => Text;
+        /// The number of the database.
+        db: u32 = 0 => Number::within(0, 1 << 16);
+        /// How long connecting may take.
+        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), zero_default: true };
+        /// How long an answer may take.
+        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
+    }
+    unserved "route_by_latency", "route_randomly", "max_retries", "min_retry_backoff", "max_retry_backoff", "pool_size",
+        "min_idle_conns", "max_conn_age", "write_timeout", "pool_timeout", "idle_timeout", "idle_check_freq",
+        "read_only";
+    finish one_server;
+}
+
+/// What would silently be another server is an error.
+fn one_server(section: &mut RedisStorage, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {
+    if section.addrs.len() > 1 {
+        let message = "several servers are a cluster, which this version does not serve; write one";
+        decoder.wrong::<()>(&node.at, &format!("{path}.addrs"), message);
+    }
+    for key in ["master_name", "sentinel_password", "tls"] {
+        if let Some(node) = map.get(key).filter(|node| !node.is_null()) {
+            let message = "sentinels and TLS are not served by this version";
+            decoder.wrong::<()>(&node.at, &format!("{path}.{key}"), message);
+        }
+    }
+}
+
 /// Addresses; an empty list is the default.
 struct Servers;
 
@@ -110,9 +148,6 @@ impl Kind<u32> for Mode {
         format!("0{mode:o}")
     }
 }
-
-/// Drivers of RoadRunner that are not here yet.
-const UNSERVED: [&str; 1] = ["redis"];
 
 /// Sections at the top that storages without a `config` of their own take theirs from: those with their names.
 pub(crate) fn borrowed(raw: &Node) -> impl Iterator<Item = &str> {
@@ -176,14 +211,13 @@ impl Kind<Vec<Storage>> for Storages<'_> {
                     let config = config(self.0, (name, node), &path, decoder);
                     Some(Driver::Memcached(config.unwrap_or_default()))
                 }
-                other if UNSERVED.contains(&other) => {
-                    let message =
-                        format!("driver {other:?} is not served by this version; the storage is ignored");
-                    decoder.warn(&node.at, &path, message);
-                    None
+                "redis" => {
+                    let config = config(self.0, (name, node), &path, decoder);
+                    Some(Driver::Redis(config.unwrap_or_default()))
                 }
                 other => {
-                    let message = format!("there is no driver {other:?}; write memory, boltdb or memcached");
+                    let message =
+                        format!("there is no driver {other:?}; write memory, boltdb, redis or memcached");
                     decoder.wrong(&node.at, &format!("{path}.driver"), message)
                 }
             };
