@@ -1,6 +1,6 @@
 //! Driver `boltdb`: a file that outlives the server, and keeps what it has acknowledged whatever happens (KV-07).
 
-use e2e::{Client, Goridge, Options, Server, kill};
+use e2e::{Goridge, Options, Server, kill};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +65,8 @@ fn kv_07_the_whole_api_on_a_file_that_outlives_the_server() {
     server.stop();
 }
 
-/// Kills the server while eight clients write, again and again. `RR_KILLS=1000` for a long run.
+/// Kills the server while eight clients write, again and again. A long run: `RR_KILLS=1000 cargo test -p e2e --test kv_file
+/// kill_9`, about a quarter of a second each.
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
     let _one = e2e::heavy();
@@ -89,12 +90,13 @@ fn what_was_acknowledged_survives_kill_9() {
         };
         assert_eq!(server.text(&format!("/check?{query}")), "whole", "round {round}");
         let before = counter.load(Ordering::Relaxed);
-        let address = server.addr().to_owned();
+        let mut connections: Vec<_> = (0..8).map(|_| server.client()).collect();
         let clients: Vec<_> = (0..8)
             .map(|client| {
-                let (address, known, counter) = (address.clone(), Arc::clone(&known), Arc::clone(&counter));
+                let (known, counter) = (Arc::clone(&known), Arc::clone(&counter));
+                // Before the first of them writes, which may be what ends the server.
+                let mut connection = connections.pop().expect("one each");
                 thread::spawn(move || {
-                    let mut connection = Client::connect(&address);
                     loop {
                         let value = counter.fetch_add(1, Ordering::Relaxed);
                         let key = format!("k{client}x{}", value % 7);
