@@ -133,3 +133,45 @@ fn a_file_that_cannot_be_opened_stops_the_start_and_says_why() {
         end.stderr
     );
 }
+
+/// A small disk of its own.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    /// `None` where nobody may mount.
+    fn mount(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(dir))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_the_calls_that_need_room() {
+    let Some(disk) = Disk::mount("3M").filter(|_| e2e::is_root()) else {
+        return e2e::skip("only root can mount a small disk");
+    };
+    let code = "$texts = [];
+         for ($i = 0; $i < 40; $i++) {
+             try { $kv->set(\"k$i\", str_repeat('x', 100000)); $texts[] = 'ok'; }
+             catch (RoadRunner\\KeyValueException $e) { $texts[] = $e->getMessage(); }
+         }
+         $kv->set('small', 1);
+         $read = strlen($kv->get('k0'));
+         $kv->clear();
+         $kv->set('after', str_repeat('x', 100000));
+         return json_encode([array_values(array_unique($texts)), $read, strlen($kv->get('after'))]);";
+    let server = options(&disk.0.path().join("rr.db"), code).start();
+    let text = server.text("/");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(found[0][0] == "ok" && found[1] == 100_000 && found[2] == 100_000, "{text}");
+    assert!(found[0][1].as_str().is_some_and(|text| text.contains("No space left on device")), "{text}");
+    server.stop();
+}
