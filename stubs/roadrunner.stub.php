@@ -177,7 +177,7 @@ namespace RoadRunner {
         public function expire(string $key, ?float $ttl = null): bool {}
 
         /**
-         * The value of a key, or `$default`. Costs no call to the server.
+         * The value of a key, or `$default`. Costs no call to the server where the driver is memory.
          *
          * @param string $key
          * @param mixed $default

@@ -4,6 +4,7 @@
 
 mod client;
 pub mod compare;
+mod daemon;
 mod fpm;
 pub mod goridge;
 mod load;
@@ -13,6 +14,7 @@ mod proc;
 mod server;
 
 pub use client::{Client, Response};
+pub use daemon::Daemon;
 pub use fpm::{Fpm, program};
 pub use goridge::Goridge;
 pub use load::{Load, Tally};

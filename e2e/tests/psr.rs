@@ -84,7 +84,13 @@ fn the_common_test_suites_pass() {
 
 #[test]
 fn without_the_interfaces_the_package_is_named() {
-    let classes = [("Response", "psr/http-message"), ("SymfonyRuntime", "symfony/runtime")];
+    let classes = [
+        ("Response", "psr/http-message"),
+        ("SymfonyRuntime", "symfony/runtime"),
+        ("SimpleCache", "psr/simple-cache"),
+        ("CacheItemPool", "psr/cache"),
+        ("SymfonyAdapter", "symfony/cache"),
+    ];
     for (class, package) in classes {
         let server = Options::handler(&format!(
             "try {{ return new Response((string) new RoadRunner\\Psr\\{class}); }}
@@ -435,5 +441,37 @@ fn a_closure_prints_the_body() {
     drop(client);
     server.logs.expect("has ended");
     assert_eq!(server.text("/short"), "short");
+    server.stop();
+}
+
+#[test]
+fn psr_6_and_psr_16_pass_the_integration_tests_of_php_cache() {
+    let packages = ["Cache/IntegrationTests", "Psr/SimpleCache", "Symfony/Component/Cache"];
+    if !have(&packages.map(|at| format!("{at}/autoload.php")).each_ref().map(String::as_str)) {
+        return;
+    }
+    let suites = ["SimpleCache", "CacheItemPool", "SymfonyAdapter"];
+    let run = e2e::workspace().join("e2e/php/cache/run.php");
+    // In workers, where storages are; each suite has one of its own, as they clear it, and a process of its own.
+    let mut options = Options::handler(&format!(
+        "return new Response((require {:?})(ltrim($request->path(), '/')));",
+        run.display().to_string()
+    ))
+    .workers(suites.len())
+    // Symfony looks at keys in an assert().
+    .ini("zend.assertions=1");
+    for suite in suites {
+        options = options.set(&format!("kv.{suite}.driver"), "'memory'");
+    }
+    let server = options.start();
+    let address = server.addr().to_owned();
+    let threads = suites.map(|suite| {
+        let address = address.clone();
+        std::thread::spawn(move || (suite, e2e::Client::connect(&address).get(&format!("/{suite}")).text()))
+    });
+    for thread in threads {
+        let (suite, text) = thread.join().expect("a client");
+        assert!(text.starts_with("0\n") && text.contains("OK"), "{suite}: {text}");
+    }
     server.stop();
 }

@@ -115,7 +115,7 @@ impl Generation {
         let command = &self.nursery.command;
         let assignment = Assignment::new(self.zygote.generation(), command.user.clone(), Some(start))
             .web(command.web, command.frankenphp)
-            .tables(command.tables());
+            .storages(command.tables(), command.asked());
         let pid = command.spawn(&assignment, &descriptors.output, &descriptors.borrow())?;
         Ok((pid, rr_os::process::pidfd(pid)?))
     }

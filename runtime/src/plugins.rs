@@ -5,7 +5,10 @@ use crate::obituaries::Obituaries;
 use crate::settings;
 use rr_config::{CollectorType, Config};
 use rr_http::{ErrorPages, HttpPlugin};
-use rr_kv::{Memory, Storages};
+use rr_kv::bolt::Bolt;
+use rr_kv::memcached::Memcached;
+use rr_kv::redis::Redis;
+use rr_kv::{Memory, Storage, Storages};
 use rr_metrics::{Definition, Kind, MetricsPlugin};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
@@ -152,25 +155,57 @@ pub(crate) fn services(
     Ok(Some(ServicePlugin::new(services, configured.iter().map(settings).collect())))
 }
 
-/// The key-value storages.
+/// The key-value storages. Relative files are below `here`.
 ///
 /// # Errors
-/// Out of memory or descriptors.
-pub(crate) fn storages(config: &Config) -> std::io::Result<Storages> {
+/// The text of what the first one lacks.
+pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String> {
     let seed = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
     let storage = |storage: &rr_config::Storage| {
-        let rr_config::Driver::Memory(memory) = &storage.driver;
-        let settings = rr_kv::Settings {
-            limit: memory.max_memory,
-            eviction: match memory.eviction {
-                rr_config::Eviction::Lru => rr_kv::Eviction::Lru,
-                rr_config::Eviction::Fifo => rr_kv::Eviction::Fifo,
-                rr_config::Eviction::None => rr_kv::Eviction::None,
-            },
+        let name = &storage.name;
+        let made = match &storage.driver {
+            rr_config::Driver::Memory(memory) => {
+                let settings = rr_kv::Settings {
+                    limit: memory.max_memory,
+                    eviction: match memory.eviction {
+                        rr_config::Eviction::Lru => rr_kv::Eviction::Lru,
+                        rr_config::Eviction::Fifo => rr_kv::Eviction::Fifo,
+                        rr_config::Eviction::None => rr_kv::Eviction::None,
+                    },
+                };
+                // Random, so that nobody outside can choose keys that share a bucket.
+                let memory = Memory::create(settings, [seed(), seed(), seed(), seed()])
+                    .map_err(|error| format!("kv.{name}: shared memory: {error}"))?;
+                Storage::Memory(Arc::new(memory))
+            }
+            rr_config::Driver::Bolt(bolt) => {
+                let settings = rr_kv::bolt::Settings {
+                    file: here.join(&bolt.file),
+                    mode: bolt.permissions,
+                    interval: Duration::from_secs(bolt.interval),
+                };
+                let bolt = Bolt::open(name, settings).map_err(|error| format!("kv.{name}: {error}"))?;
+                Storage::other(Arc::new(bolt))
+            }
+            rr_config::Driver::Redis(server) => {
+                let settings = rr_kv::redis::Settings {
+                    address: server.addrs.first().cloned().unwrap_or_default(),
+                    db: server.db,
+                    username: server.username.clone(),
+                    password: server.password.clone(),
+                    connect: server.dial_timeout,
+                    answer: server.read_timeout,
+                };
+                let redis = Redis::new(&settings).map_err(|error| format!("kv.{name}: {error}"))?;
+                Storage::other(Arc::new(redis))
+            }
+            rr_config::Driver::Memcached(servers) => {
+                let settings =
+                    rr_kv::memcached::Settings { addresses: servers.addr.clone(), timeout: servers.timeout };
+                Storage::other(Arc::new(Memcached::new(&settings)))
+            }
         };
-        // Random, so that nobody outside can choose keys that share a bucket.
-        let memory = Memory::create(settings, [seed(), seed(), seed(), seed()])?;
-        Ok((storage.name.clone(), Arc::new(memory)))
+        Ok((name.clone(), made))
     };
-    Ok(Storages::new(config.kv.iter().map(storage).collect::<std::io::Result<Vec<_>>>()?))
+    Ok(Storages::new(config.kv.iter().map(storage).collect::<Result<Vec<_>, String>>()?))
 }

@@ -131,7 +131,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         registry.add(services.services().methods());
         desk.attend(services.attendant());
     }
-    let storages = plugins::storages(config).map_err(system("shared memory for a kv storage"))?;
+    let storages = plugins::storages(config, &here).map_err(ServeError::Settings)?;
     registry.add(storages.service());
     registry.tell(Arc::new(storages.clone()));
     plugins::locks(config, &mut registry);
@@ -167,7 +167,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         .name("rr-shard-0".to_owned())
         .spawn(move || {
             for (_, storage) in storages.iter() {
-                runtime.spawn(Arc::clone(storage).run());
+                runtime.spawn(storage.clone().run());
             }
             let office = Office { orders, inbox, desk, registry, metrics, background, obituaries };
             let code = runtime.block_on(server.run(entries, office, &log));

@@ -45,7 +45,14 @@ pub(crate) struct Command {
 impl Command {
     /// Names of the tables.
     pub(crate) fn tables(&self) -> Vec<String> {
-        self.storages.iter().map(|(name, _)| name.to_owned()).collect()
+        let tables = self.storages.iter().filter(|(_, storage)| storage.memory().is_some());
+        tables.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Names of the storages that have none.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let asked = self.storages.iter().filter(|(_, storage)| storage.memory().is_none());
+        asked.map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Starts the program with `assignment` and `descriptors` behind the standard ones; stdout and stderr go to
@@ -59,8 +66,8 @@ impl Command {
         let null = std::fs::File::open("/dev/null")?;
         let mut all = vec![null.as_fd(), output.as_fd(), output.as_fd()];
         all.extend_from_slice(descriptors);
-        for (_, storage) in self.storages.iter() {
-            all.extend([storage.files().table.as_fd(), storage.files().touched.as_fd()]);
+        for memory in self.storages.iter().filter_map(|(_, storage)| storage.memory()) {
+            all.extend([memory.files().table.as_fd(), memory.files().touched.as_fd()]);
         }
         let variable = format!("{}={}", rr_process::assignment::VARIABLE, assignment.encode());
         let mut env = self.env.clone();
@@ -159,7 +166,7 @@ fn start(command: &Command, generation: u32) -> io::Result<(Zygote, OwnedFd)> {
     let (reader, writer) = std::io::pipe()?;
     let assignment = Assignment::new(generation, command.user.clone(), None)
         .web(command.web, command.frankenphp)
-        .tables(command.tables());
+        .storages(command.tables(), command.asked());
     let writer = OwnedFd::from(writer);
     let pid = command.spawn(&assignment, &writer, &[theirs.as_fd(), held.as_fd()])?;
     let pidfd = rr_os::process::pidfd(pid)?;

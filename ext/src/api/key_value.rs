@@ -1,4 +1,5 @@
-//! `RoadRunner\KeyValue`: a storage of the `kv` section. Reads come from shared memory, writes go through the server.
+//! `RoadRunner\KeyValue`: a storage of the `kv` section. Reads come from shared memory where the driver is memory; all else
+//! goes through the server.
 
 use super::exceptions::{Cause, of, of_session};
 use super::values::{Packed, Serializer, fresh_until, pack, unpack};
@@ -9,8 +10,9 @@ use ext_php_rs::binary_slice::BinarySlice;
 use ext_php_rs::class::RegisteredClass;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, ZendHashTable, ZendObject, Zval};
-use rr_wire::kv::{Item, Reading, Writing, kind};
+use rr_wire::kv::{CutOff, Item, Reading, Writing, kind};
 use rr_worker::table::Reader;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A key-value storage.
 #[php_class]
@@ -18,9 +20,13 @@ use rr_worker::table::Reader;
 #[php(flags = ext_php_rs::flags::ClassFlags::Final)]
 pub struct KeyValue {
     name: String,
-    reader: &'static Reader,
+    /// Its table; a storage that is not memory has none.
+    reader: Option<&'static Reader>,
     serializer: Serializer,
 }
+
+/// Kind, bytes and end of what was read.
+type Read = (u32, Vec<u8>, u64);
 
 fn failed(text: impl Into<String>) -> PhpException {
     of(Cause::KeyValue, text)
@@ -40,7 +46,7 @@ fn milliseconds(ttl: Option<f64>) -> PhpResult<Option<u64>> {
 impl KeyValue {
     /// Of any object of the class, for the short way.
     fn reader_of(object: &ZendObject) -> Option<&'static Reader> {
-        ZendClassObject::<Self>::from_zend_obj(object).map(|object| object.reader)
+        ZendClassObject::<Self>::from_zend_obj(object).and_then(|object| object.reader)
     }
 
     fn call(&self, method: &str, body: Writing) -> PhpResult<Vec<u8>> {
@@ -55,25 +61,55 @@ impl KeyValue {
         Writing::default().text(self.name.as_bytes())
     }
 
-    /// Kind and bytes of a key.
-    fn read(&self, key: &[u8]) -> PhpResult<Option<(u32, Vec<u8>, u64)>> {
+    /// Milliseconds of the clock that stale values are marked by: where they outlive the machine's uptime that of the wall.
+    fn now(&self) -> u64 {
+        match self.reader {
+            Some(_) => rr_os::time::monotonic_ms(),
+            None => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            }
+        }
+    }
+
+    /// Kind, bytes and end of a key; the end by the monotonic clock, 0 for none.
+    fn read(&self, key: &[u8]) -> PhpResult<Option<Read>> {
         for _ in 0..3 {
-            let Ok(found) = self.reader.find(key, rr_os::time::monotonic_ms) else { break };
+            let Some(reader) = self.reader else { break };
+            let Ok(found) = reader.find(key, rr_os::time::monotonic_ms) else { break };
             let Some(found) = found else { return Ok(None) };
             let mut value = vec![0; found.length];
-            if self.reader.copy(&found, &mut value) {
+            if reader.copy(&found, &mut value) {
                 return Ok(Some((found.kind, value, found.expires)));
             }
         }
-        // It changes all the time: the server knows.
-        let answer = self.call("kv.Get", self.body().text(key))?;
+        // It has no table, or changes all the time: the server knows.
+        Ok(self.ask(&[key.to_vec()])?.pop().flatten())
+    }
+
+    /// Kinds, bytes and ends of keys, from the server.
+    fn ask(&self, keys: &[Vec<u8>]) -> PhpResult<Vec<Option<Read>>> {
+        let body = keys.iter().fold(self.body(), |body, key| body.text(key));
+        let answer = self.call("kv.Get", body)?;
         let mut reading = Reading::new(&answer);
-        if reading.is_over() {
-            return Ok(None);
+        let mut next = || -> Result<Option<Read>, CutOff> {
+            if reading.u32()? == 0 {
+                return Ok(None);
+            }
+            let item = reading.item()?;
+            let end = if item.ttl == 0 { 0 } else { rr_os::time::monotonic_ms().saturating_add(item.ttl) };
+            Ok(Some((item.kind, item.value.to_vec(), end)))
+        };
+        keys.iter().map(|_| next().map_err(|error| failed(error.to_string()))).collect()
+    }
+
+    /// The same, each from the table where there is one.
+    fn read_all(&self, keys: &[Vec<u8>]) -> PhpResult<Vec<Option<Read>>> {
+        match self.reader {
+            Some(_) => keys.iter().map(|key| self.read(key)).collect(),
+            None if keys.is_empty() => Ok(Vec::new()),
+            None => self.ask(keys),
         }
-        let item = reading.item().map_err(|error| failed(error.to_string()))?;
-        let end = if item.ttl == 0 { 0 } else { rr_os::time::monotonic_ms() + item.ttl };
-        Ok(Some((item.kind, item.value.to_vec(), end)))
     }
 
     fn store(&self, items: &[(&[u8], Packed<'_>)], ttl: Option<u64>) -> PhpResult<()> {
@@ -117,7 +153,7 @@ impl KeyValue {
         }
     }
 
-    /// The value of a key, or `$default`. Costs no call to the server.
+    /// The value of a key, or `$default`. Costs no call to the server where the driver is memory.
     pub fn get(&self, key: BinarySlice<'_, u8>, default: Option<&Zval>) -> PhpResult<Zval> {
         match self.read(&key)? {
             Some((kind, value, _)) => unpack(kind, &value, self.serializer),
@@ -131,17 +167,19 @@ impl KeyValue {
     /// @return array<string, mixed>
     pub fn get_multiple(&self, keys: &ZendHashTable, default: Option<&Zval>) -> PhpResult<Zval> {
         let mut values = ZendHashTable::with_capacity(u32::try_from(keys.len()).unwrap_or(0));
-        for key in keys.values() {
+        let name = |key: &Zval| {
             let key = key.dereference();
             let number = key.long().map(|number| number.to_string().into_bytes());
-            let Some(name) = number.or_else(|| key.zend_str().map(|text| text.as_bytes().to_vec())) else {
-                return Err(failed("keys are strings"));
-            };
-            let value = match self.read(&name)? {
+            number.or_else(|| key.zend_str().map(|text| text.as_bytes().to_vec()))
+        };
+        let names: Option<Vec<_>> = keys.values().map(name).collect();
+        let names = names.ok_or_else(|| failed("keys are strings"))?;
+        for (name, found) in names.iter().zip(self.read_all(&names)?) {
+            let value = match found {
                 Some((kind, value, _)) => unpack(kind, &value, self.serializer)?,
                 None => default.map_or_else(Zval::null, Zval::shallow_clone),
             };
-            insert(&mut values, &name, value);
+            insert(&mut values, name, value);
         }
         let mut zval = Zval::new();
         zval.set_hashtable(values);
@@ -176,9 +214,9 @@ impl KeyValue {
 
     /// Whether a key is there.
     pub fn has(&self, key: BinarySlice<'_, u8>) -> PhpResult<bool> {
-        match self.reader.find(&key, rr_os::time::monotonic_ms) {
-            Ok(found) => Ok(found.is_some()),
-            Err(_) => Ok(self.read(&key)?.is_some()),
+        match self.reader.map(|reader| reader.find(&key, rr_os::time::monotonic_ms)) {
+            Some(Ok(found)) => Ok(found.is_some()),
+            _ => Ok(self.call("kv.Has", self.body().text(&key))?.first() == Some(&1)),
         }
     }
 
@@ -210,10 +248,21 @@ impl KeyValue {
 
     /// Seconds that a key has left: `INF` if it has no end, null if it is not there.
     pub fn ttl(&self, key: BinarySlice<'_, u8>) -> PhpResult<Option<f64>> {
-        Ok(self.read(&key)?.map(|(_, _, expires)| match expires {
+        let left = match self.reader {
+            Some(_) => self.read(&key)?.map(|(_, _, end)| match end {
+                0 => 0,
+                // 0 would be for ever.
+                end => end.saturating_sub(rr_os::time::monotonic_ms()).max(1),
+            }),
+            None => {
+                let left = self.call("kv.Ttl", self.body().text(&key))?;
+                left.first_chunk().map(|left| u64::from_le_bytes(*left))
+            }
+        };
+        Ok(left.map(|left| match left {
             0 => f64::INFINITY,
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of thousands of years")]
-            end => end.saturating_sub(rr_os::time::monotonic_ms()) as f64 / 1000.0,
+            left => left as f64 / 1000.0,
         }))
     }
 
@@ -276,7 +325,7 @@ impl KeyValue {
     ) -> PhpResult<Zval> {
         let key: &[u8] = &key;
         if let Some((kind, value, _)) = self.read(key)?
-            && rr_os::time::monotonic_ms() < fresh_until(kind, &value).1
+            && self.now() < fresh_until(kind, &value).1
         {
             return unpack(kind, &value, self.serializer);
         }
@@ -286,7 +335,7 @@ impl KeyValue {
         let body = self.body().u64(patience).u32(u32::from(stale > 0)).text(key);
         let answer = self.call("kv.Compute", body)?;
         let mut reading = Reading::new(&answer);
-        let broken = |error: rr_wire::kv::CutOff| failed(error.to_string());
+        let broken = |error: CutOff| failed(error.to_string());
         if reading.u32().map_err(broken)? == 0 {
             let item = reading.item().map_err(broken)?;
             return unpack(item.kind, item.value, self.serializer);
@@ -328,7 +377,7 @@ impl KeyValue {
         let packed = match ttl.filter(|_| stale > 0) {
             None => packed,
             Some(ttl) => {
-                let mut bytes = (rr_os::time::monotonic_ms() + ttl).to_le_bytes().to_vec();
+                let mut bytes = self.now().saturating_add(ttl).to_le_bytes().to_vec();
                 bytes.extend_from_slice(&packed.bytes);
                 Packed { kind: packed.kind | kind::STALE, bytes: bytes.into() }
             }

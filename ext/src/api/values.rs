@@ -129,10 +129,14 @@ pub(crate) fn unpack(kind: u32, bytes: &[u8], serializer: Serializer) -> PhpResu
         kind::BOOL => zval.set_bool(bytes.first().is_some_and(|byte| *byte != 0)),
         kind::NULL => zval.set_null(),
         kind::STRING => return text(bytes),
-        kind::BYTES if serializer == Serializer::Raw || !is_serialized(bytes) => return text(bytes),
+        kind::BYTES if serializer == Serializer::Raw => return text(bytes),
+        kind::BYTES if !is_serialized(bytes) && !bytes.starts_with(IGBINARY_2) => return text(bytes),
         _ => {
             return FUNCTIONS.with(|functions| {
                 let callable = match kind {
+                    kind::BYTES if bytes.starts_with(IGBINARY_2) => {
+                        functions.unpack.get_or_init(|| function("igbinary_unserialize"))
+                    }
                     kind::IGBINARY => functions.unpack.get_or_init(|| function("igbinary_unserialize")),
                     _ => functions.unserialize.get_or_init(|| function("unserialize")),
                 };
@@ -146,6 +150,9 @@ pub(crate) fn unpack(kind: u32, bytes: &[u8], serializer: Serializer) -> PhpResu
     }
     Ok(zval)
 }
+
+/// How a value of igbinary begins: the version of its format.
+const IGBINARY_2: &[u8] = &[0, 0, 0, 2];
 
 /// Whether bytes that somebody else has stored look like what `serialize()` gives, as clients of RoadRunner's RPC store.
 fn is_serialized(bytes: &[u8]) -> bool {

@@ -96,6 +96,7 @@ fn assume(value: &str) -> Result<(), String> {
                 zend::inherited(WORKER_FD, Descriptors::COUNT + 2 * assignment.tables.len()).map_err(text)?;
             let tables = descriptors.split_off(Descriptors::COUNT);
             tables::map(assignment.tables, tables).map_err(text)?;
+            tables::ask(assignment.asked);
             let descriptors = Descriptors::from_received(descriptors).map_err(text)?;
             rr_os::lifeline::hold(&descriptors.lifeline).map_err(text)?;
             Seat::Exec(Box::new(NewWorker { start, descriptors }))
@@ -105,6 +106,7 @@ fn assume(value: &str) -> Result<(), String> {
             let mut descriptors =
                 zend::inherited(zygote_fd::CONTROL, 2 + 2 * assignment.tables.len()).map_err(text)?;
             tables::map(assignment.tables, descriptors.split_off(2)).map_err(text)?;
+            tables::ask(assignment.asked);
             let lifeline = descriptors.pop().ok_or("no lifeline")?;
             let control = descriptors.pop().ok_or("no control socket")?;
             rr_os::lifeline::hold(&lifeline).map_err(text)?;

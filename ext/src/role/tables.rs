@@ -1,13 +1,20 @@
-//! Tables of key-value storages that this process reads in shared memory. Mapped once, before the app boots: forks have
-//! them too.
+//! Key-value storages as this process sees them: tables that it reads in shared memory, mapped once before the app boots so
+//! that forks have them too, and storages that it asks the server for.
 
 use rr_worker::table::Reader;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
 
+/// The table of a storage; `None`: it is asked for.
+type Table = Option<&'static Reader>;
+
 thread_local! {
-    static TABLES: RefCell<Vec<(String, &'static Reader)>> = const { RefCell::new(Vec::new()) };
+    static STORAGES: RefCell<Vec<(String, Table)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn add(name: String, table: Table) {
+    STORAGES.with(|storages| storages.borrow_mut().push((name, table)));
 }
 
 /// Maps tables; two descriptors each, in the order of their names.
@@ -19,17 +26,22 @@ pub(crate) fn map(names: Vec<String>, descriptors: Vec<OwnedFd>) -> io::Result<(
         };
         // For as long as the process lives: objects of PHP refer to it.
         let reader = Box::leak(Box::new(Reader::attach(&table, &touched)?));
-        TABLES.with(|tables| tables.borrow_mut().push((name, reader)));
+        add(name, Some(reader));
     }
     Ok(())
 }
 
-/// The table of a storage.
-pub(crate) fn find(name: &str) -> Option<&'static Reader> {
-    TABLES.with(|tables| tables.borrow().iter().find(|(own, _)| own == name).map(|(_, reader)| *reader))
+/// Notes storages without tables.
+pub(crate) fn ask(names: Vec<String>) {
+    names.into_iter().for_each(|name| add(name, None));
+}
+
+/// A storage by its name.
+pub(crate) fn find(name: &str) -> Option<Table> {
+    STORAGES.with(|storages| storages.borrow().iter().find(|(own, _)| own == name).map(|(_, table)| *table))
 }
 
 /// All storages, for error texts.
 pub(crate) fn names() -> Vec<String> {
-    TABLES.with(|tables| tables.borrow().iter().map(|(name, _)| name.clone()).collect())
+    STORAGES.with(|storages| storages.borrow().iter().map(|(name, _)| name.clone()).collect())
 }

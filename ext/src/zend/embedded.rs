@@ -65,7 +65,7 @@ macro_rules! file {
     ($class:literal, $name:literal, $needs:expr) => {
         File {
             class: $class,
-            name: concat!("roadrunner://psr/", $name),
+            name: concat!("roadrunner:psr/", $name),
             source: include_str!(concat!("../../psr/", $name)),
             needs: $needs,
         }
@@ -81,9 +81,17 @@ static RUNTIME: [Need; 2] = [
 
 static LOCK: [Need; 1] = [Need::new("Symfony\\Component\\Lock\\PersistingStoreInterface", "symfony/lock")];
 static LOGGER: [Need; 1] = [Need::new("Psr\\Log\\LoggerInterface", "psr/log")];
+static SIMPLE_CACHE: [Need; 1] = [Need::new("Psr\\SimpleCache\\CacheInterface", "psr/simple-cache")];
+static CACHE: [Need; 1] = [Need::new("Psr\\Cache\\CacheItemPoolInterface", "psr/cache")];
+static SYMFONY_CACHE: [Need; 1] =
+    [Need::new("Symfony\\Component\\Cache\\Adapter\\AbstractAdapter", "symfony/cache")];
 
-static FILES: [File; 18] = [
+static FILES: [File; 25] = [
     file!("bodyresource", "BodyResource.php", &[]),
+    file!("cacheargument", "CacheArgument.php", &CACHE),
+    file!("cacheitem", "CacheItem.php", &CACHE),
+    file!("cacheitempool", "CacheItemPool.php", &CACHE),
+    file!("cacherules", "CacheRules.php", &[]),
     file!("httpfactory", "HttpFactory.php", &FACTORIES),
     file!("input", "Input.php", &[]),
     file!("kernelhandler", "KernelHandler.php", &KERNEL),
@@ -96,7 +104,10 @@ static FILES: [File; 18] = [
     file!("requestline", "RequestLine.php", &MESSAGES),
     file!("response", "Response.php", &MESSAGES),
     file!("serverrequest", "ServerRequest.php", &MESSAGES),
+    file!("simplecache", "SimpleCache.php", &SIMPLE_CACHE),
+    file!("simplecacheargument", "SimpleCacheArgument.php", &SIMPLE_CACHE),
     file!("stream", "Stream.php", &MESSAGES),
+    file!("symfonyadapter", "SymfonyAdapter.php", &SYMFONY_CACHE),
     file!("symfonyrunner", "SymfonyRunner.php", &RUNTIME),
     file!("symfonyruntime", "SymfonyRuntime.php", &RUNTIME),
     file!("uploadedfile", "UploadedFile.php", &MESSAGES),

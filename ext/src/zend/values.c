@@ -26,7 +26,8 @@ void rr_each_entry(HashTable *array, rr_entry_fn give, void *context)
 /* Sets an entry as PHP code would: digits are numbers. Takes the value over. */
 void rr_array_set(HashTable *array, const char *key, size_t length, zval *value)
 {
-	zend_symtable_str_update(array, key, length, value);
+	/* PHP looks at the first byte before it looks at the length, and an empty slice of Rust points nowhere. */
+	zend_symtable_str_update(array, length ? key : "", length, value);
 }
 
 /* What a look may find room for. */

@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::sections::dev::{Dev, DevKind};
 use crate::sections::endure::Endure;
 use crate::sections::http::Http;
-use crate::sections::kv::{Storage, Storages};
+use crate::sections::kv::{self, Storage, Storages};
 use crate::sections::lock::Lock;
 use crate::sections::logs::Logs;
 use crate::sections::metrics::Metrics;
@@ -84,7 +84,7 @@ impl Config {
         let http = section(&raw, "http", &Maybe, &mut decoder).flatten();
         let rpc = section(&raw, "rpc", &Maybe, &mut decoder).flatten();
         let metrics = section(&raw, "metrics", &Maybe, &mut decoder).flatten();
-        let kv = section(&raw, "kv", &Storages, &mut decoder).unwrap_or_default();
+        let kv = section(&raw, "kv", &Storages(&raw), &mut decoder).unwrap_or_default();
         let service = section(&raw, "service", &Services, &mut decoder);
         let status = section(&raw, "status", &Maybe, &mut decoder).flatten();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
@@ -93,7 +93,8 @@ impl Config {
         let endure = section(&raw, "endure", &Nested, &mut decoder).unwrap_or_default();
         let dev = section(&raw, "dev", &DevKind, &mut decoder).unwrap_or_default();
         if let Some(map) = raw.as_map() {
-            decoder.unknown_keys(map, "", KNOWN, UNSERVED);
+            let known: Vec<&str> = KNOWN.iter().copied().chain(kv::borrowed(&raw)).collect();
+            decoder.unknown_keys(map, "", &known, UNSERVED);
         }
         // As the user reads them: down the file.
         decoder.faults.sort_by_key(|fault| fault.at.line);

@@ -39,7 +39,9 @@ pub use sections::dev::Dev;
 pub use sections::endure::Endure;
 pub use sections::error_pages::{ErrorPage, PageOf};
 pub use sections::http::{App, Buffering, Http, Mode, Uploads};
-pub use sections::kv::{Driver, Eviction, MemoryStorage, Storage};
+pub use sections::kv::{
+    BoltStorage, Driver, Eviction, MemcachedStorage, MemoryStorage, RedisStorage, Storage,
+};
 pub use sections::lock::Lock;
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::metrics::{Collector, CollectorType, Metrics};

@@ -4,8 +4,17 @@ use std::fmt::Write as _;
 
 use crate::decode::{Row, Section};
 use crate::sections::{
-    dev::Dev, endure::Endure, http::Http, kv::MemoryStorage, lock::Lock, logs::Logs, metrics::Metrics,
-    rpc::Rpc, server::Server, service::Service, status::Status,
+    dev::Dev,
+    endure::Endure,
+    http::Http,
+    kv::{BoltStorage, MemcachedStorage, MemoryStorage, RedisStorage},
+    lock::Lock,
+    logs::Logs,
+    metrics::Metrics,
+    rpc::Rpc,
+    server::Server,
+    service::Service,
+    status::Status,
 };
 
 /// Every key this version serves, as Markdown tables for `docs/config.md`.
@@ -15,7 +24,10 @@ pub fn reference() -> String {
     table::<Http>(&mut out, "http");
     table::<Rpc>(&mut out, "rpc");
     table::<Metrics>(&mut out, "metrics");
-    table::<MemoryStorage>(&mut out, "kv.<name>.config");
+    table::<MemoryStorage>(&mut out, "kv.<name>.config (memory)");
+    table::<BoltStorage>(&mut out, "kv.<name>.config (boltdb)");
+    table::<RedisStorage>(&mut out, "kv.<name>.config (redis)");
+    table::<MemcachedStorage>(&mut out, "kv.<name>.config (memcached)");
     table::<Lock>(&mut out, "lock");
     table::<Service>(&mut out, "service.<name>");
     table::<Status>(&mut out, "status");

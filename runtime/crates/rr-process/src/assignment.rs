@@ -48,6 +48,8 @@ pub struct Assignment {
     pub frankenphp: bool,
     /// Storages whose tables it reads, each by two further descriptors.
     pub tables: Vec<String>,
+    /// Storages that it asks the server for.
+    pub asked: Vec<String>,
     /// A worker's start message where the app cannot be forked; `None` for a zygote.
     pub worker: Option<Start>,
 }
@@ -63,6 +65,7 @@ impl Assignment {
             web: false,
             frankenphp: false,
             tables: Vec::new(),
+            asked: Vec::new(),
             worker,
         }
     }
@@ -73,10 +76,10 @@ impl Assignment {
         Self { web, frankenphp: web && frankenphp, ..self }
     }
 
-    /// The same with tables.
+    /// The same with storages: those that have tables, and those that are asked for.
     #[must_use]
-    pub fn tables(self, tables: Vec<String>) -> Self {
-        Self { tables, ..self }
+    pub fn storages(self, tables: Vec<String>, asked: Vec<String>) -> Self {
+        Self { tables, asked, ..self }
     }
 
     /// The role it gives.

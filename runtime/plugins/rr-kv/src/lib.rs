@@ -1,16 +1,24 @@
 //! Key-value storages (rows KV-, R-40…R-46): the memory driver, whose values workers read in shared memory without
-//! asking, and the methods that workers and clients of RoadRunner's RPC call.
+//! asking, drivers that keep them elsewhere, and the methods that workers and clients of RoadRunner's RPC call.
 #![forbid(unsafe_code)]
 
+pub mod bolt;
+mod driver;
+mod foreign;
+pub mod memcached;
 mod memory;
 mod methods;
 mod native;
 mod php;
+pub mod redis;
+mod storage;
+mod turns;
 mod when;
 
-pub use memory::{Item, Memory, Settings};
-pub use methods::Storages;
+pub use driver::{Done, Driver, Item, List};
+pub use memory::{Memory, Settings};
 pub use rr_shm::store::Eviction;
+pub use storage::{Storage, Storages};
 
 use thiserror::Error;
 
@@ -32,4 +40,7 @@ pub enum KvError {
     /// The sum does not fit.
     #[error("the value of {0:?} would be too large for an int")]
     Overflow(String),
+    /// What keeps the items has failed.
+    #[error("{0}")]
+    Storage(String),
 }

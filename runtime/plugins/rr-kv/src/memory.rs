@@ -1,14 +1,15 @@
 //! The memory driver. The clock is given with every operation; [`Memory::now`] is what the server gives.
 
 use crate::KvError;
+use crate::driver::{self, Done, Driver, Item, List, check};
+use crate::turns::{Asked, Turn, Turns, is_fresh};
 use parking_lot::Mutex;
-use rr_shm::store::{Eviction, MAX_KEY, Store};
+use rr_shm::store::{Eviction, Store};
 use rr_shm::table::Files;
-use rr_wire::kv::kind;
-use std::collections::{HashMap, VecDeque};
+use rr_wire::kv::{Item as Entry, kind};
 use std::io;
 use std::sync::Arc;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 /// How a storage is.
 #[derive(Debug, Clone, Copy)]
@@ -19,41 +20,10 @@ pub struct Settings {
     pub eviction: Eviction,
 }
 
-/// A value, as it is passed around.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// See [`kind`].
-    pub kind: u32,
-    /// The value.
-    pub value: Vec<u8>,
-    /// Milliseconds left; 0: for ever.
-    pub ttl: u64,
-}
-
-/// What comes of asking to compute a value.
-#[derive(Debug)]
-pub(crate) enum Turn {
-    /// It is there.
-    Found(Item),
-    /// The caller is to compute it; the number is for its answer.
-    Compute(u64),
-}
-
-/// Somebody computes a value.
-#[derive(Debug)]
-struct Computing {
-    number: u64,
-    /// The worker that does.
-    worker: u64,
-    until: u64,
-    waiting: VecDeque<(u64, oneshot::Sender<Turn>)>,
-}
-
 #[derive(Debug)]
 struct State {
     store: Store,
-    computing: HashMap<Vec<u8>, Computing>,
-    next: u64,
+    turns: Turns,
 }
 
 /// A storage in memory.
@@ -67,19 +37,9 @@ pub struct Memory {
 
 /// Entries that are swept at a time, so that others get their turn.
 const SWEEP: usize = 1000;
-/// Workers that wait for one value at a time.
-const MAX_WAITING: usize = 10_000;
 
 fn end(ttl: u64, now: u64) -> u64 {
     if ttl == 0 { 0 } else { now.saturating_add(ttl) }
-}
-
-fn check(key: &[u8]) -> Result<(), KvError> {
-    match key.len() {
-        length if length > MAX_KEY => Err(KvError::LongKey(length)),
-        _ if key.trim_ascii().is_empty() => Err(KvError::EmptyKey),
-        _ => Ok(()),
-    }
 }
 
 impl State {
@@ -87,12 +47,6 @@ impl State {
         let entry = self.store.get(key, now)?;
         let ttl = if entry.expires == 0 { 0 } else { entry.expires - now };
         Some(Item { kind: entry.kind, value: entry.value.to_vec(), ttl })
-    }
-
-    fn is_fresh(item: &Item, now: u64) -> bool {
-        let stale = item.kind & kind::STALE != 0;
-        let after = item.value.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        !stale || now < after
     }
 }
 
@@ -103,7 +57,7 @@ impl Memory {
     /// Out of memory or descriptors.
     pub fn create(settings: Settings, seeds: [u64; 4]) -> io::Result<Self> {
         let (store, files) = Store::create(settings.limit, settings.eviction, seeds)?;
-        let state = State { store, computing: HashMap::new(), next: 1 };
+        let state = State { store, turns: Turns::default() };
         Ok(Self { state: Mutex::new(state), files, sooner: Notify::new() })
     }
 
@@ -134,12 +88,7 @@ impl Memory {
         let mut state = self.state.lock();
         let first = state.store.next_deadline();
         state.store.set(key, kind, value, end(ttl, now))?;
-        if let Some(computing) = state.computing.remove(key) {
-            let item = Item { kind, value: value.to_vec(), ttl };
-            for (_, waiting) in computing.waiting {
-                let _ = waiting.send(Turn::Found(item.clone()));
-            }
-        }
+        state.turns.settle(key, || Item { kind, value: value.to_vec(), ttl });
         let sooner = state.store.next_deadline() < first || first.is_none();
         drop(state);
         if sooner && ttl != 0 {
@@ -178,20 +127,12 @@ impl Memory {
     /// The value is no int, or becomes too large for one.
     pub fn increment(&self, key: &[u8], by: i64, ttl: u64, now: u64) -> Result<i64, KvError> {
         check(key)?;
-        let shown = || String::from_utf8_lossy(key).into_owned();
         let mut state = self.state.lock();
         let (old, expires) = match state.store.get(key, now) {
             None => (0, end(ttl, now)),
-            Some(entry) => {
-                let number = match (entry.kind, <[u8; 8]>::try_from(entry.value)) {
-                    (kind::INT, Ok(bytes)) => Some(i64::from_le_bytes(bytes)),
-                    (kind::BYTES | kind::STRING | kind::SERIALIZED, _) => crate::php::number(entry.value),
-                    _ => None,
-                };
-                (number.ok_or_else(|| KvError::NotANumber(shown()))?, entry.expires)
-            }
+            Some(entry) => (driver::number(key, entry.kind, entry.value)?, entry.expires),
         };
-        let sum = old.checked_add(by).ok_or_else(|| KvError::Overflow(shown()))?;
+        let sum = driver::sum(key, old, by)?;
         state.store.set(key, kind::INT, &sum.to_le_bytes(), expires)?;
         drop(state);
         if expires != 0 {
@@ -234,69 +175,39 @@ impl Memory {
         patience: u64,
         stale: bool,
         now: u64,
-    ) -> Result<Result<Turn, oneshot::Receiver<Turn>>, KvError> {
+    ) -> Result<Asked, KvError> {
         check(key)?;
         let mut state = self.state.lock();
         let item = state.get(key, now);
-        if let Some(item) = item.as_ref().filter(|item| State::is_fresh(item, now)) {
+        if let Some(item) = item.as_ref().filter(|item| is_fresh(item, now)) {
             return Ok(Ok(Turn::Found(item.clone())));
         }
-        let number = state.next;
-        match state.computing.get_mut(key).filter(|computing| computing.until > now) {
-            Some(computing) => match item.filter(|_| stale) {
-                Some(item) => Ok(Ok(Turn::Found(item))),
-                // Too many: this one computes as well.
-                None if computing.waiting.len() >= MAX_WAITING => Ok(Ok(Turn::Compute(0))),
-                None => {
-                    let (sender, receiver) = oneshot::channel();
-                    computing.waiting.push_back((worker, sender));
-                    Ok(Err(receiver))
-                }
-            },
-            None => {
-                state.next += 1;
-                // Whoever waited for one that came to no end waits for this one.
-                let waiting = state.computing.remove(key).map(|before| before.waiting).unwrap_or_default();
-                let until = now.saturating_add(patience);
-                state.computing.insert(key.to_vec(), Computing { number, worker, until, waiting });
-                drop(state);
-                self.sooner.notify_one();
-                Ok(Ok(Turn::Compute(number)))
-            }
+        let asked = state.turns.ask(worker, key, patience, item.filter(|_| stale), now);
+        drop(state);
+        if let Ok(Turn::Compute(_)) = asked {
+            self.sooner.notify_one();
         }
+        Ok(asked)
     }
 
     /// The caller that was to compute a value has failed: the next one is to.
     pub(crate) fn give_up(&self, key: &[u8], number: u64, patience: u64, now: u64) {
-        let mut state = self.state.lock();
-        if state.computing.get(key).is_some_and(|computing| computing.number == number) {
-            pass_on(&mut state, key, patience, now);
-        }
+        self.state.lock().turns.give_up(key, number, patience, now);
     }
 
     /// A worker has ended: what it was to compute, others are to.
     pub fn worker_gone(&self, worker: u64, now: u64) {
-        let mut state = self.state.lock();
-        let theirs = state.computing.iter().filter(|(_, computing)| computing.worker == worker);
-        let keys: Vec<_> = theirs.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            pass_on(&mut state, &key, DEFAULT_PATIENCE, now);
-        }
+        self.state.lock().turns.worker_gone(worker, now);
     }
 
     /// Removes what has ended; when to look again.
     pub(crate) fn sweep(&self, now: u64) -> Option<u64> {
         let mut state = self.state.lock();
         let more = state.store.sweep(now, SWEEP);
-        let late = state.computing.iter().filter(|(_, computing)| computing.until <= now);
-        let late: Vec<_> = late.map(|(key, _)| key.clone()).collect();
-        for key in late {
-            pass_on(&mut state, &key, DEFAULT_PATIENCE, now);
-        }
+        let computing = state.turns.sweep(now);
         if more {
             return Some(now);
         }
-        let computing = state.computing.values().map(|computing| computing.until).min();
         [state.store.next_deadline(), computing].into_iter().flatten().min()
     }
 
@@ -318,19 +229,44 @@ impl Memory {
     }
 }
 
-/// Milliseconds that who takes over has for computing.
-const DEFAULT_PATIENCE: u64 = 30_000;
+/// All of them at once.
+impl Driver for Memory {
+    fn name(&self) -> &'static str {
+        "in_memory_plugin"
+    }
 
-/// Gives the task of computing a value to the first that waits for it.
-fn pass_on(state: &mut State, key: &[u8], patience: u64, now: u64) {
-    let Some(mut computing) = state.computing.remove(key) else { return };
-    let number = state.next;
-    state.next += 1;
-    while let Some((worker, waiting)) = computing.waiting.pop_front() {
-        if waiting.send(Turn::Compute(number)).is_ok() {
-            computing = Computing { number, worker, until: now.saturating_add(patience), ..computing };
-            state.computing.insert(key.to_vec(), computing);
-            return;
-        }
+    fn get(&self, keys: &[&[u8]]) -> Done<List<Option<Item>>> {
+        let now = Self::now();
+        Done::Now(Ok(keys.iter().map(|key| self.get(key, now)).collect()))
+    }
+
+    fn set(&self, entries: &[Entry<'_>]) -> Done<()> {
+        let now = Self::now();
+        let set = |entry: &Entry<'_>| self.set(entry.key, entry.kind, entry.value, entry.ttl, now);
+        Done::Now(entries.iter().try_for_each(set))
+    }
+
+    fn expire(&self, keys: &[(&[u8], u64)]) -> Done<u32> {
+        let now = Self::now();
+        Done::Now(Ok(keys.iter().map(|(key, ttl)| u32::from(self.expire(key, *ttl, now))).sum()))
+    }
+
+    fn delete(&self, keys: &[&[u8]]) -> Done<u32> {
+        let now = Self::now();
+        Done::Now(Ok(keys.iter().map(|key| u32::from(self.delete(key, now))).sum()))
+    }
+
+    fn clear(&self) -> Done<()> {
+        self.clear();
+        Done::Now(Ok(()))
+    }
+
+    fn increment(&self, key: &[u8], by: i64, ttl: u64) -> Done<i64> {
+        Done::Now(self.increment(key, by, ttl, Self::now()))
+    }
+
+    fn compare_and_set(&self, expected: Option<(u32, &[u8])>, entry: &Entry<'_>) -> Done<bool> {
+        let item = (entry.kind, entry.value);
+        Done::Now(self.compare_and_set(entry.key, expected, item, entry.ttl, Self::now()))
     }
 }

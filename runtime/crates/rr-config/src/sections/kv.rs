@@ -1,8 +1,9 @@
 //! `kv`: key-value storages, each with a driver of its own.
 
 use crate::decode::{Decoder, Kind, Row, Section, section};
-use crate::kinds::{Choice, Size};
-use crate::node::{Node, Value};
+use crate::kinds::{Choice, Names, Number, Size, Text, Time};
+use crate::node::{Map, Node, Value};
+use std::time::Duration;
 
 /// A storage.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,12 @@ pub struct Storage {
 pub enum Driver {
     /// Shared memory.
     Memory(MemoryStorage),
+    /// A file.
+    Bolt(BoltStorage),
+    /// A Redis server.
+    Redis(RedisStorage),
+    /// memcached servers.
+    Memcached(MemcachedStorage),
 }
 
 /// What leaves a storage when there is no room.
@@ -48,13 +55,131 @@ section! {
 
 const MEMORY: Size = Size { unit: 1, min: 64 << 10, max: 32 << 30, zero_default: true };
 
-/// Drivers of RoadRunner that are not here yet.
-const UNSERVED: [&str; 3] = ["boltdb", "redis", "memcached"];
+section! {
+    /// `kv.<name>.config` of a storage whose `driver` is `boltdb`: a file that outlives the server. Its format is redb's;
+    /// files of RoadRunner cannot be read.
+    BoltStorage {
+        /// The file; a relative one is below the directory that the server was started in.
+        file: String = "rr.db".into() => Text;
+        /// Its mode, if the server makes it.
+        permissions: u32 = 0o755 => Mode;
+        /// Seconds between sweeps of what has ended.
+        interval: u64 = 60 => Number::within(1, 1 << 32).or_default();
+    }
+}
 
-/// The map of storages.
-pub(crate) struct Storages;
+section! {
+    /// `kv.<name>.config` of a storage whose `driver` is `memcached`.
+    MemcachedStorage {
+        /// The servers, `host:port` or `unix:///path`. A key is on the server that RoadRunner would choose.
+        addr: Vec<String> = vec!["127.0.0.1:11211".into()] => Servers;
+        /// Ours: how long an answer may take.
+        timeout: Duration = Duration::from_secs(1) => Time { min: Duration::from_millis(1), zero_default: true };
+    }
+}
 
-impl Kind<Vec<Storage>> for Storages {
+section! {
+    /// `kv.<name>.config` of a storage whose `driver` is `redis`: one server.
+    RedisStorage {
+        /// The server, `host:port` or `unix:///path`. Several are a cluster, which this version does not serve.
+        addrs: Vec<String> = vec!["127.0.0.1:6379".into()] => Servers;
+        /// The user, if it is not the default one.
+        username: Option<String> = None => Text;
+        /// The user's password.
+        password: Option<String> = None => Text;
+        /// The number of the database.
+        db: u32 = 0 => Number::within(0, 1 << 16);
+        /// How long connecting may take.
+        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), zero_default: true };
+        /// How long an answer may take.
+        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
+    }
+    unserved "route_by_latency", "route_randomly", "max_retries", "min_retry_backoff", "max_retry_backoff", "pool_size",
+        "min_idle_conns", "max_conn_age", "write_timeout", "pool_timeout", "idle_timeout", "idle_check_freq",
+        "read_only";
+    finish one_server;
+}
+
+/// What would silently be another server is an error.
+fn one_server(section: &mut RedisStorage, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {
+    if section.addrs.len() > 1 {
+        let message = "several servers are a cluster, which this version does not serve; write one";
+        decoder.wrong::<()>(&node.at, &format!("{path}.addrs"), message);
+    }
+    for key in ["master_name", "sentinel_password", "tls"] {
+        if let Some(node) = map.get(key).filter(|node| !node.is_null()) {
+            let message = "sentinels and TLS are not served by this version";
+            decoder.wrong::<()>(&node.at, &format!("{path}.{key}"), message);
+        }
+    }
+}
+
+/// Addresses; an empty list is the default.
+struct Servers;
+
+impl Kind<Vec<String>> for Servers {
+    fn name(&self) -> String {
+        Names.name()
+    }
+    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<String>> {
+        Names.read(node, path, decoder).filter(|addresses| !addresses.is_empty())
+    }
+    fn show(&self, value: &Vec<String>) -> String {
+        Names.show(value)
+    }
+}
+
+/// A file's mode: a number, which YAML writes with a leading 0 where it is octal.
+struct Mode;
+
+impl Kind<u32> for Mode {
+    fn name(&self) -> String {
+        "file mode".into()
+    }
+    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<u32> {
+        let mode: u32 = Number::within(0, 0o7777).or_default().read(node, path, decoder)?;
+        if mode > 0o777 {
+            let message = format!("{mode} is 0{mode:o} in octal; did you mean 0{mode}?");
+            decoder.warn(&node.at, path, message);
+        }
+        Some(mode)
+    }
+    fn show(&self, mode: &u32) -> String {
+        format!("0{mode:o}")
+    }
+}
+
+/// Sections at the top that storages without a `config` of their own take theirs from: those with their names.
+pub(crate) fn borrowed(raw: &Node) -> impl Iterator<Item = &str> {
+    let storages = raw.lookup("kv").and_then(Node::as_map);
+    let all = storages.into_iter().flat_map(Map::iter);
+    let bare = all.filter(|(_, node)| node.lookup("config").is_none_or(Node::is_null));
+    bare.map(|(name, _)| name).filter(|name| raw.lookup(name).is_some_and(|node| !node.is_null()))
+}
+
+/// The settings of a storage: `config`, else the section of its name at the top, else the defaults with a warning.
+fn config<S: Section + Default>(
+    raw: &Node,
+    (name, node): (&str, &Node),
+    path: &str,
+    decoder: &mut Decoder,
+) -> Option<S> {
+    let there = |node: Option<&'_ Node>| node.is_some_and(|node| !node.is_null());
+    if let Some(own) = node.lookup("config").filter(|_| there(node.lookup("config"))) {
+        return S::decode(own, &format!("{path}.config"), decoder);
+    }
+    if let Some(global) = raw.lookup(name).filter(|_| there(raw.lookup(name))) {
+        return S::decode(global, name, decoder);
+    }
+    let message = format!("there is no {path}.config and no section {name}; the driver's defaults are used");
+    decoder.warn(&node.at, path, message);
+    None
+}
+
+/// The map of storages; the whole tree is where they may find their settings.
+pub(crate) struct Storages<'r>(pub(crate) &'r Node);
+
+impl Kind<Vec<Storage>> for Storages<'_> {
     fn name(&self) -> String {
         "map of name to storage".into()
     }
@@ -70,24 +195,33 @@ impl Kind<Vec<Storage>> for Storages {
                 decoder.wrong::<()>(&node.at, &path, message);
                 continue;
             };
-            match driver.to_lowercase().as_str() {
+            let driver = match driver.to_lowercase().as_str() {
                 "memory" => {
+                    // RoadRunner's has no settings: nothing is missing without them.
                     let config = keys.get("config").filter(|node| !node.is_null());
                     let path = format!("{path}.config");
                     let config = config.and_then(|node| MemoryStorage::decode(node, &path, decoder));
-                    let driver = Driver::Memory(config.unwrap_or_default());
-                    storages.push(Storage { name: name.to_owned(), driver });
+                    Some(Driver::Memory(config.unwrap_or_default()))
                 }
-                other if UNSERVED.contains(&other) => {
-                    let message =
-                        format!("driver {other:?} is not served by this version; the storage is ignored");
-                    decoder.warn(&node.at, &path, message);
+                "boltdb" => {
+                    let config = config(self.0, (name, node), &path, decoder);
+                    Some(Driver::Bolt(config.unwrap_or_default()))
+                }
+                "memcached" => {
+                    let config = config(self.0, (name, node), &path, decoder);
+                    Some(Driver::Memcached(config.unwrap_or_default()))
+                }
+                "redis" => {
+                    let config = config(self.0, (name, node), &path, decoder);
+                    Some(Driver::Redis(config.unwrap_or_default()))
                 }
                 other => {
-                    let message = format!("there is no driver {other:?}; write memory");
-                    decoder.wrong::<()>(&node.at, &format!("{path}.driver"), message);
+                    let message =
+                        format!("there is no driver {other:?}; write memory, boltdb, redis or memcached");
+                    decoder.wrong(&node.at, &format!("{path}.driver"), message)
                 }
-            }
+            };
+            storages.extend(driver.map(|driver| Storage { name: name.to_owned(), driver }));
             decoder.unknown_keys(keys, &path, &["driver", "config"], &[]);
         }
         Some(storages)

@@ -5,6 +5,7 @@
 mod defaults;
 mod dev;
 mod faults;
+mod kv;
 mod random;
 mod rows;
 mod weak;
