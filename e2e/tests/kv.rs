@@ -2,7 +2,7 @@
 //! (rows KV-, R-40…R-46).
 
 use e2e::goridge::{JSON, PROTO};
-use e2e::{Client, Goridge, Options, Server, kill};
+use e2e::{Client, Goridge, Options, Server, eventually, kill};
 use serde_json::{Value, json};
 use std::thread;
 
