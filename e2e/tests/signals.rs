@@ -251,3 +251,16 @@ fn listen_fds_of_somebody_else_are_left_alone() {
     assert_eq!(server.text("/"), "Hello");
     server.stop();
 }
+
+#[test]
+fn a_signal_while_the_first_worker_starts_ends_the_start() {
+    // The worker's parent is the zygote, whose parent is the master.
+    let hook = "->onWorkerStart(function () {
+        $master = (int) explode(' ', file_get_contents('/proc/' . posix_getppid() . '/stat'))[3];
+        posix_kill($master, SIGTERM);
+        sleep(1000);
+    })";
+    let end = Options::handler(APP).chain(hook).finish();
+    assert_eq!(end.code, Some(1), "{}", end.stderr);
+    assert!(!end.stderr.contains("server started"), "{}", end.stderr);
+}

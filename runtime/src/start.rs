@@ -269,13 +269,15 @@ impl Server {
         metrics.offer(Arc::new(LogSeries));
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let started = tokio::select! {
-            started = start(&pool, &mut background) => started,
-            _ = inbox.recv() => Ok(()),
+            started = start(&pool, &mut background) => started.map(|()| true),
+            () = told_to_stop(&mut inbox) => Ok(false),
         };
-        if let Err(error) = started {
+        if !matches!(started, Ok(true)) {
+            // Nothing was served that could be finished.
+            pool.kill_all();
             pool.shutdown(Duration::ZERO).await;
             zygote.exit().await;
-            return Err(error);
+            return started.map(|_| 1);
         }
         tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.clone()));
         let mut addresses = plugin.addresses();
@@ -322,7 +324,7 @@ impl Server {
         };
         let code = tokio::select! {
             () = drained => 0,
-            () = second_stop(&mut inbox) => {
+            () = told_to_stop(&mut inbox) => {
                 tracing::warn!(target: "server", "exit forced");
                 pool.kill_all();
                 1
@@ -334,7 +336,7 @@ impl Server {
         let left = tokio::time::timeout(patience, async { while aside.join_next().await.is_some() {} });
         let code = tokio::select! {
             _ = left => code,
-            () = second_stop(&mut inbox) => {
+            () = told_to_stop(&mut inbox) => {
                 tracing::warn!(target: "server", "exit forced");
                 1
             }
@@ -415,7 +417,7 @@ async fn during<T>(
     }
 }
 
-async fn second_stop(inbox: &mut mpsc::UnboundedReceiver<Order>) {
+async fn told_to_stop(inbox: &mut mpsc::UnboundedReceiver<Order>) {
     while !matches!(inbox.recv().await, Some(Order::Stop) | None) {}
 }
 

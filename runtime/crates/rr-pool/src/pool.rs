@@ -323,6 +323,10 @@ impl Pool {
             core.join(worker);
             if core.closing {
                 core.drain(slot, Instant::now());
+                // It has nothing that it could finish, and may be long in getting ready.
+                if let Some(worker) = core.worker(slot) {
+                    worker.process.kill();
+                }
             }
         }
         self.wake_ticker();
