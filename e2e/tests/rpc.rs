@@ -232,10 +232,13 @@ fn the_example_serves_every_plugin() {
     let server = Options::path(e2e::workspace().join("examples/rpc/server.php"))
         .env("RPC_LISTEN", socket("rpc.sock"))
         .env("METRICS_ADDRESS", socket("metrics.sock"))
+        .env("STATUS_ADDRESS", socket("status.sock"))
         .start();
     let answer = |target: &str| serde_json::from_str::<Value>(&server.text(target)).expect("JSON");
     assert_eq!(answer("/"), json!({"visits": 1, "version": "2025.1.15"}));
     assert!(answer("/time")["computed"].is_string() && answer("/lock")["fencing token"].is_u64());
+    assert_eq!((answer("/services").as_array().map(Vec::len), answer("/log")), (Some(1), json!("logged")));
+    server.logs.expect("somebody asked for the log");
     assert_eq!(answer("/workers")["workers"].as_array().map(Vec::len), Some(2));
     let mut rpc = client(&server);
     assert_eq!(

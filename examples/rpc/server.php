@@ -3,7 +3,7 @@
 // RPC listener for clients of RoadRunner.
 //   RPC_LISTEN=tcp://127.0.0.1:6001 php -d extension=roadrunner.so examples/rpc/server.php
 
-use RoadRunner\{KeyValue, Lock, Metrics, Request, Response, Rpc, Server};
+use RoadRunner\{KeyValue, Lock, Log, Metrics, Request, Response, Rpc, Server, Service};
 
 $settings = [
     'http' => ['pool' => ['num_workers' => (int) (getenv('NUM_WORKERS') ?: 2)]],
@@ -12,6 +12,8 @@ $settings = [
         'cache' => ['driver' => 'memory', 'config' => ['max_memory' => '64MB']],
         'sessions' => ['driver' => 'memory', 'config' => ['max_memory' => '16MB', 'eviction' => 'none']],
     ],
+    'status' => ['address' => getenv('STATUS_ADDRESS') ?: '127.0.0.1:0'],
+    'service' => ['heartbeat' => ['command' => "sh -c 'while :; do echo alive; sleep 60; done'", 'remain_after_exit' => true]],
     'metrics' => [
         'address' => getenv('METRICS_ADDRESS') ?: '127.0.0.1:0',
         'collect' => ['visits_total' => ['type' => 'counter', 'help' => 'Pages shown.', 'labels' => ['page']]],
@@ -31,6 +33,11 @@ Server::create($settings)
             '/' => json(['visits' => $cache->increment('visits'), 'version' => Rpc::call('rpc.Version', true)]),
             '/time' => json(['computed' => $cache->getOrCompute('time', fn () => date(DATE_ATOM), ttl: 5)]),
             '/lock' => json(['fencing token' => Lock::with('page', fn (Lock $lock) => $lock->token(), ttl: 5, wait: 1)]),
+            '/services' => json(Service::statuses('heartbeat')),
+            '/log' => (function () {
+                Log::info('somebody asked for the log', ['at' => time()]);
+                return json('logged');
+            })(),
             '/workers' => json(Rpc::call('informer.Workers', 'http')),
             default => new Response("Not Found\n", 404),
         };
