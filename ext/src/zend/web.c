@@ -446,7 +446,7 @@ static void script_shutdown_functions(void)
 /* A worker script has ended. Returns its exit code. */
 int rr_web_script_ends(void)
 {
-	int code = EG(exit_status);
+	volatile int code = EG(exit_status);
 	zend_try {
 		php_call_shutdown_functions();
 		php_free_shutdown_functions();
