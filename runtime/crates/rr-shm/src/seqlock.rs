@@ -16,12 +16,14 @@ pub(crate) fn close(sequence: &AtomicU32) {
 }
 
 /// Before a reader looks; `None` while a change is under way.
+#[inline]
 pub(crate) fn look(sequence: &AtomicU32) -> Option<u32> {
     let seen = sequence.load(Ordering::Acquire);
     (seen & 1 == 0).then_some(seen)
 }
 
 /// Whether what was read since [`look`] was whole.
+#[inline]
 pub(crate) fn was_still(sequence: &AtomicU32, seen: u32) -> bool {
     // What was read came from before this.
     fence(Ordering::Acquire);

@@ -203,14 +203,17 @@ impl Memory {
         self.mask + 1
     }
 
+    #[inline]
     pub(crate) fn hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash_one(key)
     }
 
+    #[inline]
     pub(crate) fn index(&self, hash: u64) -> u64 {
         hash & self.mask
     }
 
+    #[inline]
     pub(crate) fn bucket(&self, index: u64) -> &Bucket {
         let at = usize::try_from(index & self.mask).unwrap_or(0);
         // SAFETY: the mask keeps it inside part 1, which `self` owns (S1, S2).
@@ -220,6 +223,7 @@ impl Memory {
     }
 
     /// `None`: not inside the arena.
+    #[inline]
     pub(crate) fn node(&self, unit: u32) -> Option<&Node> {
         let fits = unit != NONE && u64::from(unit) + NODE.div_ceil(UNIT) as u64 <= u64::from(self.units);
         if !fits {
@@ -232,6 +236,7 @@ impl Memory {
     }
 
     /// Where `length` bytes are, `offset` behind the start of `unit`; `None`: not inside the arena.
+    #[inline]
     pub(crate) fn bytes(&self, unit: u32, offset: usize, length: usize) -> Option<NonNull<u8>> {
         let at = (unit as usize).checked_mul(UNIT)?.checked_add(offset)?;
         let fits = at.checked_add(length)? <= self.units as usize * UNIT;
@@ -240,6 +245,7 @@ impl Memory {
     }
 
     /// Whether the key of `unit` is `key`. Its bytes may change meanwhile.
+    #[inline]
     pub(crate) fn has_key(&self, unit: u32, key: &[u8]) -> bool {
         // Up to the next multiple of 8: the value begins there.
         let Some(start) = self.bytes(unit, NODE, key.len().next_multiple_of(8)) else { return false };
@@ -264,6 +270,7 @@ impl Memory {
     }
 
     /// Copies the value of `unit` out. Its bytes may change meanwhile.
+    #[inline]
     pub(crate) fn copy_value(&self, unit: u32, key: usize, into: &mut [u8]) -> bool {
         let Some(start) = self.bytes(unit, value_at(key), into.len()) else { return false };
         // SAFETY: inside the arena (checked); the target is ordinary memory; a writer meanwhile makes the copy garbage,
@@ -279,6 +286,7 @@ impl Memory {
         unsafe { start.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 
+    #[inline]
     pub(crate) fn mark(&self, index: u64) -> &AtomicU8 {
         let at = usize::try_from(index & self.mask).unwrap_or(0);
         // SAFETY: the mask keeps it inside of the mapping, which `self` owns (S1, S2).
@@ -393,6 +401,7 @@ impl Reader {
 
     /// Copies the value that was found into `into`, which has its length; `false`: it has changed since, and what is in
     /// `into` is of no use.
+    #[inline]
     #[must_use]
     pub fn copy(&self, found: &Found, into: &mut [u8]) -> bool {
         let memory = &self.memory;
