@@ -344,13 +344,18 @@ static ZEND_NAMED_FUNCTION(noted_timezone_set)
 	own_timezone_set(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 
+/* A worker script runs here. */
+static bool scripted;
+
 /* Between requests PHP's output is the log's, and nobody asks for headers. */
 static void web_between(void)
 {
 	SG(headers_sent) = 1;
 	SG(request_info).no_headers = 1;
-	/* Without it ob_start() would write to what is not there. */
-	php_output_activate();
+	/* Without it ob_start() would write to what is not there. Only a worker script does anything between requests. */
+	if (scripted) {
+		php_output_activate();
+	}
 }
 
 /* The state that each request of a living worker finds: what it is now. */
@@ -476,6 +481,7 @@ void rr_web_serve_calls(void)
 void rr_web_settle_in(bool living, bool forget, bool script)
 {
 	web_install();
+	scripted = script;
 	baseline.living = living;
 	baseline.forget = forget;
 	if (!living) {
