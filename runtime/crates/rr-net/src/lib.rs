@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod listen;
+mod serve;
 mod stream;
 
 pub use listen::{BindError, Listener, Options, SocketFile, adopt, bind};
+pub use serve::serve_each;
 pub use stream::{Acceptor, Stream};

@@ -5,11 +5,8 @@ use crate::service::Registry;
 use rr_net::{Acceptor, BindError, Listener, Options};
 use rr_plugin::{Background, Drain};
 use rr_pool::BoxFuture;
-use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -60,34 +57,12 @@ async fn run(plugin: RpcPlugin, mut drain: Drain) {
         Ok(acceptor) => acceptor,
         Err(error) => return tracing::error!(target: "rpc", "the listening socket cannot be used: {error}"),
     };
-    let places = Arc::new(Semaphore::new(plugin.settings.max_connections));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((acceptor.accept().await?, place))
-        };
-        tokio::select! {
-            () = drain.wait() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = accepted => match accepted {
-                Ok(((stream, peer), place)) => {
-                    let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
-                    let (registry, limit) = (Arc::clone(&plugin.registry), plugin.settings.max_message_size);
-                    connections.spawn(async move {
-                        connection::serve(stream, peer, registry, limit).await;
-                        drop(place);
-                    });
-                }
-                // The client was gone before it was taken.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    tracing::error!(target: "rpc", "no connection can be accepted: {error}; trying again in 100 ms");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
+    let serve = |stream, peer: Option<SocketAddr>| {
+        let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
+        connection::serve(stream, peer, Arc::clone(&plugin.registry), plugin.settings.max_message_size)
+    };
+    let limit = plugin.settings.max_connections;
+    let mut connections = rr_net::serve_each(&acceptor, "rpc", limit, drain.wait(), serve).await;
     // Clients keep their connections open for good: what they still want would never end.
     connections.shutdown().await;
 }

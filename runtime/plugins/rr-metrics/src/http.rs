@@ -14,11 +14,9 @@ use rr_net::{Acceptor, BindError, Listener, Options, Stream};
 use rr_plugin::{Background, Drain};
 use rr_pool::BoxFuture;
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::Mutex;
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 32;
@@ -68,35 +66,14 @@ async fn run(plugin: MetricsPlugin, mut drain: Drain) {
             return tracing::error!(target: "metrics", "the listening socket cannot be used: {error}");
         }
     };
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
     let desk = Arc::new(Desk { registry: plugin.registry, turn: Mutex::new(()) });
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((acceptor.accept().await?.0, place))
-        };
-        tokio::select! {
-            () = drain.wait() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = accepted => match accepted {
-                Ok((stream, place)) => {
-                    let desk = Arc::clone(&desk);
-                    connections.spawn(async move {
-                        let _ = tokio::time::timeout(PATIENCE, answer(stream, desk)).await;
-                        drop(place);
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    tracing::error!(
-                        target: "metrics", "no connection can be accepted: {error}; trying again in 100 ms"
-                    );
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
+    let serve = |stream, _| {
+        let desk = Arc::clone(&desk);
+        async move {
+            let _ = tokio::time::timeout(PATIENCE, answer(stream, desk)).await;
         }
-    }
+    };
+    let mut connections = rr_net::serve_each(&acceptor, "metrics", CONNECTIONS, drain.wait(), serve).await;
     // A scrape that has begun takes milliseconds; one that does not end is not waited for.
     let rest = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_millis(500), rest).await;

@@ -16,11 +16,8 @@ use rr_net::{Acceptor, BindError, Listener, Options, Stream};
 use rr_plugin::{Background, Drain};
 use rr_pool::BoxFuture;
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 512;
@@ -95,33 +92,8 @@ async fn run(plugin: StatusPlugin, mut drain: Drain) {
         }
     };
     let shared = Arc::new(Shared { settings, source, view });
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((acceptor.accept().await?.0, place))
-        };
-        tokio::select! {
-            () = drain.wait() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = accepted => match accepted {
-                Ok((stream, place)) => {
-                    let shared = Arc::clone(&shared);
-                    connections.spawn(async move {
-                        connection(stream, shared).await;
-                        drop(place);
-                    });
-                }
-                // The client was gone before it was taken.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    tracing::error!(target: "status", "no connection can be accepted: {error}; trying again in 100 ms");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
+    let serve = |stream, _| connection(stream, Arc::clone(&shared));
+    let mut connections = rr_net::serve_each(&acceptor, "status", CONNECTIONS, drain.wait(), serve).await;
     connections.shutdown().await;
 }
 
