@@ -1,10 +1,11 @@
 //! The master's end of a channel to one worker, whatever carries it: frames on two lanes, claims on units, nothing
-//! that blocks. [`shm`] is what native workers have; [`mem`] connects to a worker inside the same process, for
-//! tests of what stands above. Both pass [`conformance`].
+//! that blocks. [`shm`] is what native workers have, [`relay`] what command workers have; [`mem`] connects to a worker
+//! inside the same process, for tests of what stands above. `shm` and `mem` pass [`conformance`].
 #![forbid(unsafe_code)]
 
 pub mod conformance;
 pub mod mem;
+pub mod relay;
 pub mod shm;
 
 pub use rr_shm::frames::Frame;
@@ -20,6 +21,9 @@ pub enum ChannelError {
     /// The other end is gone.
     #[error("the worker has closed its channel")]
     Closed,
+    /// What a command worker has said is not understood, or it says nothing more.
+    #[error("{0}")]
+    Relay(String),
 }
 
 /// A channel.
@@ -61,6 +65,8 @@ pub trait Channel: Send + std::fmt::Debug + 'static {
 pub enum AnyChannel {
     /// In shared memory.
     Shm(shm::ShmChannel),
+    /// Over a pipe or a socket.
+    Relay(relay::RelayChannel),
     /// In this process.
     Mem(mem::MemChannel),
 }
@@ -69,6 +75,7 @@ macro_rules! each {
     ($this:expr, $channel:ident => $call:expr) => {
         match $this {
             AnyChannel::Shm($channel) => $call,
+            AnyChannel::Relay($channel) => $call,
             AnyChannel::Mem($channel) => $call,
         }
     };

@@ -66,7 +66,10 @@ impl Core {
         let (sequence, request) = (worker.sequence.wrapping_add(1).max(1), &unit.request);
         let bits = if request.more { Bits::STREAM } else { Bits::default() };
         let context = u32::try_from(request.context.len()).unwrap_or(u32::MAX);
-        let header = Header::new(Flags::RAW, bits, &[context, sequence], 0);
+        let options = [context, sequence, request.length.unwrap_or_default()];
+        let options = if request.length.is_some() { &options[..] } else { &options[..2] };
+        let codec = if request.codec == Flags::default() { Flags::RAW } else { request.codec };
+        let header = Header::new(codec, bits, options, 0);
         worker.channel.offer(sequence);
         match worker.channel.send(Lane::Work, header, [&request.context, &request.body]) {
             Ok(true) => worker.sequence = sequence,

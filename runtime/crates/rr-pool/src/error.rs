@@ -32,6 +32,9 @@ pub enum ExecError {
     /// WRK-05: the app says that it failed; the worker is fine.
     #[error("{0}")]
     Soft(String),
+    /// WRK-06: workers have asked to be replaced instead of answering, so often.
+    #[error("the worker asked to be replaced instead of answering (for the {0}. time)")]
+    Returned(u32),
     /// The pool does not take work any more.
     #[error("the server is shutting down")]
     Stopped,
@@ -50,7 +53,11 @@ impl ExecError {
     #[must_use]
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::ExecTtl(_) | Self::WorkerDied(_) | Self::Protocol(_) | Self::Soft(_) => Fault::Worker,
+            Self::ExecTtl(_)
+            | Self::WorkerDied(_)
+            | Self::Protocol(_)
+            | Self::Soft(_)
+            | Self::Returned(_) => Fault::Worker,
             Self::QueueFull(_) | Self::NoFreeWorker(_) | Self::Stopped | Self::TooLarge { .. } => Fault::Us,
         }
     }

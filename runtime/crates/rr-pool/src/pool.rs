@@ -350,6 +350,8 @@ impl Pool {
         let (id, pid, greeted, served) = (worker.id, worker.pid, worker.greeted, worker.served);
         let (verdict, told) = (worker.verdict.clone(), worker.stop_sent);
         let unit = worker.held.front().map_or(0, |held| held.unit.id);
+        // WRK-08: what leaves an app whose stream was cut off may take its worker along.
+        let unread = worker.held.front().is_some_and(|front| front.streaming && front.cancelled.is_some());
         core.condemn(slot, &ExecError::WorkerDied(ended.exit.clone()), now);
         core.workers[slot] = None;
         core.idle.retain(|listed| *listed != slot);
@@ -361,6 +363,8 @@ impl Pool {
         if !greeted && !told {
             core.last_error = format!("{exit}{words}");
             tracing::error!(target: "server", pool, pid, worker = id, "a worker died while booting, {exit}{words}");
+        } else if unread {
+            tracing::info!(target: "server", pool, pid, worker = id, served, unit, "a worker ended with a stream that its client has left, {exit}{words}");
         } else if verdict.is_none() && (told || (unit == 0 && ended.exit == LEFT)) {
             tracing::debug!(target: "server", pool, pid, worker = id, served, "a worker has left, {exit}");
         } else {

@@ -1,16 +1,19 @@
 //! What workers write: checked here, once, before anything believes it.
 
 use crate::core::{Asking, Core, Worker};
-use crate::unit::{REPLY_FRAMES, ReplyFrame};
+use crate::unit::{Place, REPLY_FRAMES, ReplyFrame};
 use crate::{ExecError, State};
 use bytes::Bytes;
 use rr_channel::{Channel, Frame, Lane};
+use rr_wire::relay::STOP;
 use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags};
 use std::time::Instant;
 
 /// Calls a worker can make in one look before the others get theirs.
 const CALLS_AT_ONCE: usize = 64;
+/// How often a unit is given to another worker because one has asked to be replaced instead.
+const RETURNS: u32 = 16;
 
 /// A call on the call lane.
 #[derive(Debug)]
@@ -166,6 +169,9 @@ impl Core {
         let Some(worker) = self.worker(slot) else { return Ok(()) };
         let flags = frame.header.flags;
         if flags.has(Flags::CONTROL) {
+            if worker.greeted && frame.payload == STOP {
+                return self.replace(slot, now, seen);
+            }
             let hello = format!("{{\"pid\":{}}}", worker.pid);
             if worker.greeted || frame.payload != hello.as_bytes() {
                 return Err("a control frame out of place".to_owned());
@@ -211,7 +217,12 @@ impl Core {
             } else {
                 let mut payload = Bytes::from(frame.payload);
                 let head = payload.split_to(context);
-                front.unit.deliver(ReplyFrame { context: head, body: payload, more: more && !done });
+                front.unit.deliver(ReplyFrame {
+                    codec: flags,
+                    context: head,
+                    body: payload,
+                    more: more && !done,
+                });
                 front.finished = done;
             }
         }
@@ -221,6 +232,34 @@ impl Core {
         } else {
             self.finish_front(slot, micros, now, seen);
         }
+        Ok(())
+    }
+
+    /// WRK-06: the worker wants to be replaced. A unit that it has gets another worker.
+    fn replace(&mut self, slot: usize, now: Instant, seen: &mut Seen) -> Result<(), String> {
+        let Some(worker) = self.worker(slot) else { return Ok(()) };
+        if worker.held.front().is_some_and(|front| front.streaming) {
+            return Err("it asked to be replaced inside of a reply".to_owned());
+        }
+        let returned = worker.held.pop_front();
+        worker.front_changed(now);
+        if let Some(held) = returned.filter(|held| held.cancelled.is_none()) {
+            let tries = {
+                let mut state = held.unit.state.lock();
+                state.returned += 1;
+                state.returned
+            };
+            if held.body_sent || tries > RETURNS {
+                held.unit.fail(ExecError::Returned(tries));
+            } else {
+                held.unit.state.lock().place = Place::Queued;
+                self.queue.push_front(held.unit);
+                self.waiting += 1;
+            }
+        }
+        self.drain(slot, now);
+        self.spread(now);
+        seen.capacity_changed = true;
         Ok(())
     }
 

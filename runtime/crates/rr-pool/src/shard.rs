@@ -118,7 +118,8 @@ impl Shard {
         (0..count).for_each(|slot| self.look(slot));
     }
 
-    fn look(&self, slot: usize) {
+    /// Looks at the worker in `slot`, which has no bit to set: something of it has come another way.
+    pub fn look(&self, slot: usize) {
         let owner = self.slots.lock().owners.get(slot).cloned().flatten();
         if let Some(owner) = owner {
             owner.readable(slot);

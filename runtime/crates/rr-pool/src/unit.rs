@@ -4,6 +4,7 @@
 use crate::{ExecError, Pool};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use rr_wire::Flags;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -18,10 +19,14 @@ pub(crate) const REPLY_FRAMES: usize = 2;
 pub struct Request {
     /// The context of the first frame; never empty.
     pub context: Vec<u8>,
+    /// How the context is encoded; none for native workers, which have their own format.
+    pub codec: Flags,
     /// The body, or its first part.
     pub body: Bytes,
     /// More of the body follows through a [`BodySender`].
     pub more: bool,
+    /// Bytes of the whole body, where more of it follows: command workers are told before it comes.
+    pub length: Option<u32>,
     /// Dropped when the unit is over, whatever becomes of it: what its worker needs meanwhile, such as files.
     pub keep: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
@@ -29,6 +34,8 @@ pub struct Request {
 /// A frame of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyFrame {
+    /// How the context is encoded, as its worker says.
+    pub codec: Flags,
     /// The context; empty on most frames after the first.
     pub context: Bytes,
     /// The body.
@@ -58,6 +65,8 @@ pub(crate) struct UnitState {
     pub paused: bool,
     pub reader: Option<Waker>,
     pub writer: Option<Waker>,
+    /// Workers that have given it back unread (WRK-06).
+    pub returned: u32,
 }
 
 #[derive(Debug)]
@@ -79,6 +88,7 @@ impl Unit {
             paused: false,
             reader: None,
             writer: None,
+            returned: 0,
         };
         Self { id, submitted, request, state: Mutex::new(state) }
     }

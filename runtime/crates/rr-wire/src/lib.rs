@@ -10,6 +10,7 @@ pub mod kv;
 pub mod lock;
 pub mod log;
 pub mod metrics;
+pub mod relay;
 pub mod report;
 pub mod rpc;
 pub mod vitals;
@@ -26,6 +27,15 @@ pub fn fuzz(data: &[u8]) {
         if let Some(payload) = data.get(used..) {
             let _ = rpc::Call::parse(&header, payload);
         }
+    }
+    for chunk in [1, 7, data.len().max(1)] {
+        let mut decoder = relay::Decoder::default();
+        let sound = data.chunks(chunk).try_for_each(|part| {
+            decoder.push(part);
+            while decoder.next()?.is_some() {}
+            Ok::<_, relay::RelayError>(())
+        });
+        let _ = (sound, decoder.stray());
     }
     let _ = log::Record::parse(data);
     if let Some(acquire) = lock::Acquire::parse(data) {

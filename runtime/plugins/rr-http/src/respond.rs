@@ -50,7 +50,7 @@ pub(crate) fn moved(to: &str) -> Response<Body> {
 pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
     let config = &client.shared.config;
     let own = match error {
-        ExecError::WorkerDied(_) | ExecError::Protocol(_) => StatusCode::BAD_GATEWAY,
+        ExecError::WorkerDied(_) | ExecError::Protocol(_) | ExecError::Returned(_) => StatusCode::BAD_GATEWAY,
         ExecError::ExecTtl(_) => StatusCode::GATEWAY_TIMEOUT,
         ExecError::QueueFull(_) | ExecError::NoFreeWorker(_) | ExecError::Stopped => {
             StatusCode::SERVICE_UNAVAILABLE

@@ -107,7 +107,7 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
     };
     let more = inline.rest.is_some();
     let noted = inline.bytes.clone();
-    let exchange = match pool.submit(Work { context, body: inline.bytes, more, keep: None }) {
+    let exchange = match pool.submit(Work { context, body: inline.bytes, more, ..Work::default() }) {
         Ok(exchange) => exchange,
         Err(error) => return Ok(respond::failed(&error, client)),
     };
@@ -240,7 +240,7 @@ async fn submit_form(
     let mut block = Bytes::from(form.block);
     let first = block.split_to(block.len().min(room));
     let keep = form.stored.map(|stored| Arc::new(stored) as Arc<dyn std::any::Any + Send + Sync>);
-    let work = Work { context, body: first, more: !block.is_empty(), keep };
+    let work = Work { context, body: first, more: !block.is_empty(), keep, ..Work::default() };
     let exchange = match client.shared.context.pool.submit(work) {
         Ok(exchange) => exchange,
         Err(error) => return Ok(respond::failed(&error, client)),

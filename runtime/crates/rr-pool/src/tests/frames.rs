@@ -13,7 +13,10 @@ async fn a_reply_of_many_frames_arrives_in_order() {
     let header = Header::new(Flags::RAW, Bits::STREAM, &[4, work.sequence, 1], 0);
     assert!(hand.send(header, [b"head", b"body"]));
     let (context, body) = (Bytes::from_static(b"head"), Bytes::from_static(b"body"));
-    assert_eq!(poll(&mut exchange), Some(Some(Ok(ReplyFrame { context, body, more: true }))));
+    assert_eq!(
+        poll(&mut exchange),
+        Some(Some(Ok(ReplyFrame { codec: Flags::RAW, context, body, more: true })))
+    );
     assert!(pending(&mut exchange));
     assert!(hand.stream(work.sequence, "a"));
     hand.reply(work.sequence, "b");
