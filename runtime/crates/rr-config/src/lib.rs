@@ -38,7 +38,7 @@ pub use reference::reference;
 pub use sections::dev::Dev;
 pub use sections::endure::Endure;
 pub use sections::error_pages::{ErrorPage, PageOf};
-pub use sections::http::{App, Buffering, Http, Mode, Uploads};
+pub use sections::http::{App, Buffering, Codec, Http, Mode, Uploads};
 pub use sections::kv::{
     BoltStorage, Driver, Eviction, MemcachedStorage, MemoryStorage, RedisStorage, Storage,
 };

@@ -16,6 +16,8 @@ pub struct Context {
     pub user: Option<Arc<Identity>>,
     /// Its workers use PHP's web side: superglobals, output as the response.
     pub web: bool,
+    /// Its workers are programs that speak goridge frames.
+    pub command: bool,
     /// Its pool.
     pub pool: Arc<Pool>,
     /// Becomes `true` when it should finish.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod command;
 mod conditions;
 mod connection;
 mod error_pages;
@@ -17,6 +18,7 @@ mod service;
 mod spool;
 mod uploads;
 
+pub use command::fuzz as fuzz_form;
 pub use error_pages::ErrorPages;
 pub use multipart::fuzz as fuzz_multipart;
 pub use ranges::fuzz as fuzz_range;

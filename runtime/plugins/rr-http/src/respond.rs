@@ -1,6 +1,7 @@
 //! From what a worker says, or fails to say, to a response.
 
 use crate::body::Body;
+use crate::command;
 use crate::failure::{Failure, Own};
 use crate::files;
 use crate::service::Client;
@@ -58,8 +59,12 @@ pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
         ExecError::TooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         ExecError::Soft(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let status = config.internal_error_code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(own);
-    if !matches!(error, ExecError::Soft(_)) {
+    // What an app that was written for RoadRunner has been tested with.
+    let usual = client.shared.context.command.then_some(500);
+    let code = config.internal_error_code.or(usual);
+    let status = code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(own);
+    // A native worker has said it itself.
+    if client.shared.context.command || !matches!(error, ExecError::Soft(_)) {
         tracing::error!(target: "http", status = status.as_u16(), "{error}");
     }
     let text = if config.pool.debug { error.to_string() } else { String::new() };
@@ -74,17 +79,28 @@ pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
 }
 
 /// Waits for the head of the reply.
-pub(crate) async fn wait(mut exchange: Exchange, client: &Client, request: &Parts) -> Response<Body> {
+pub(crate) async fn wait(exchange: Exchange, client: &Client, request: &Parts) -> Response<Body> {
+    try_wait(exchange, client, request).await.unwrap_or_else(|error| failed(&error, client))
+}
+
+/// The same for those that know what to do when there is none.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) async fn try_wait(
+    mut exchange: Exchange,
+    client: &Client,
+    request: &Parts,
+) -> Result<Response<Body>, ExecError> {
     loop {
-        let frame = match exchange.next().await {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => return failed(&error, client),
-            None => return failed(&ExecError::Protocol("a reply without a head".to_owned()), client),
+        let Some(frame) = exchange.next().await else {
+            return Err(ExecError::Protocol("a reply without a head".to_owned()));
         };
-        let head = match head_of(&frame) {
-            Ok(head) => head,
-            Err(text) => return failed(&ExecError::Protocol(text), client),
-        };
+        let mut frame = frame?;
+        if client.shared.context.command {
+            frame = command::native(frame).map_err(ExecError::Protocol)?;
+        }
+        let head = head_of(&frame).map_err(ExecError::Protocol)?;
         if head.status.is_informational() {
             // HTTP-15. A client of HTTP/1.0 knows none; 100 is sent by the server itself.
             if request.version == Version::HTTP_11 && head.status != StatusCode::CONTINUE {
@@ -92,13 +108,13 @@ pub(crate) async fn wait(mut exchange: Exchange, client: &Client, request: &Part
             }
             continue;
         }
-        return match &head.file {
+        return Ok(match &head.file {
             Some(path) => {
                 let path = path.clone();
                 send_file(frame, exchange, head, path, client, request).await
             }
             None => whole(frame, exchange, head, &client.shared.buffers),
-        };
+        });
     }
 }
 

@@ -5,7 +5,7 @@ use crate::connection::Shared;
 use crate::io::{Activity, Phase};
 use crate::resolve::Target;
 use crate::uploads::{Received, Receiver, Uploads};
-use crate::{failure, files, multipart, respond};
+use crate::{command, failure, files, multipart, respond};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -33,7 +33,7 @@ pub(crate) struct Client {
 }
 
 /// What stops a request before a worker sees it.
-enum Refusal {
+pub(crate) enum Refusal {
     Status(StatusCode, &'static str),
     Long(StatusCode, String),
     /// The client went away inside its body.
@@ -92,6 +92,9 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
     };
     if let Some(response) = failure::closed(client).await {
         return Ok(response);
+    }
+    if client.shared.context.command {
+        return command::run(client, parts, body).await;
     }
     let mut size = 0;
     if let Some((uploads, boundary)) = form(&parts, client) {
@@ -215,7 +218,7 @@ fn form(parts: &http::request::Parts, client: &Client) -> Option<(Arc<Uploads>, 
     Some((Arc::clone(uploads), multipart::boundary(kind)?))
 }
 
-async fn receive(
+pub(crate) async fn receive(
     body: &mut Incoming,
     uploads: Arc<Uploads>,
     boundary: &[u8],
@@ -301,7 +304,7 @@ async fn read_inline(
     }
 }
 
-async fn next_part(
+pub(crate) async fn next_part(
     body: &mut Incoming,
     size: &mut u64,
     limit: u64,

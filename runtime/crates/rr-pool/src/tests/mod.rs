@@ -407,7 +407,13 @@ impl World {
 }
 
 fn request(context: &str, more: bool) -> Request {
-    Request { context: context.as_bytes().to_vec(), body: Bytes::new(), more, keep: None, ..Request::default() }
+    Request {
+        context: context.as_bytes().to_vec(),
+        body: Bytes::new(),
+        more,
+        keep: None,
+        ..Request::default()
+    }
 }
 
 /// The next frame, if it is there.

@@ -1,0 +1,157 @@
+//! What both dialects say, and which one a worker has answered in.
+
+use super::gather::Gathered;
+use super::{json, proto};
+use crate::service::Client;
+use crate::uploads::Stored;
+use bytes::Bytes;
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, HeaderName, Version};
+use rr_pool::ReplyFrame;
+use rr_wire::{Flags, cookie, http as wire};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// A request on its way to a command worker.
+pub(super) struct Context<'a> {
+    pub(super) parts: &'a http::request::Parts,
+    pub(super) client: &'a Client,
+    pub(super) payload: &'a Payload,
+}
+
+/// What a worker gets of a body.
+pub(super) struct Payload {
+    /// The body is JSON of a form.
+    pub(super) parsed: bool,
+    pub(super) body: Gathered,
+    /// JSON of the files of a form.
+    pub(super) uploads: Option<Bytes>,
+    pub(super) stored: Option<Stored>,
+}
+
+impl Context<'_> {
+    /// HTTP-05.
+    pub(super) fn protocol(&self) -> &'static str {
+        match self.parts.version {
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2.0",
+            Version::HTTP_3 => "HTTP/3.0",
+            _ => "HTTP/1.1",
+        }
+    }
+
+    /// HTTP-05: always with scheme and host.
+    pub(super) fn uri(&self) -> String {
+        let uri = &self.parts.uri;
+        if uri.authority().is_some() {
+            return uri.to_string();
+        }
+        let host = self.parts.headers.get(HOST).map_or(&b""[..], http::HeaderValue::as_bytes);
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        format!("http://{}{target}", String::from_utf8_lossy(host))
+    }
+
+    /// HTTP-05.
+    pub(super) fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    /// HTTP-06: names as Go writes them, without `Host`.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (String, Vec<&[u8]>)> {
+        let headers: &HeaderMap = &self.parts.headers;
+        headers.keys().filter(|name| *name != HOST).map(|name| {
+            let values = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
+            (canonical(name), values)
+        })
+    }
+
+    /// HTTP-07: the last of a name wins, what cannot be decoded is none.
+    pub(super) fn cookies(&self) -> BTreeMap<Cow<'_, str>, String> {
+        let lines = self.parts.headers.get_all(COOKIE).iter();
+        let pairs = lines.flat_map(|line| cookie::pairs(line.as_bytes()));
+        pairs
+            .filter_map(|(name, value)| Some((String::from_utf8_lossy(name), String::from_utf8(value).ok()?)))
+            .filter(|(name, _)| !name.is_empty())
+            .collect()
+    }
+}
+
+/// `X-Foo-Bar`.
+fn canonical(name: &HeaderName) -> String {
+    let mut start = true;
+    let letter = |char: char| {
+        let char = if std::mem::replace(&mut start, char == '-') { char.to_ascii_uppercase() } else { char };
+        start |= char == '-';
+        char
+    };
+    name.as_str().chars().map(letter).collect()
+}
+
+/// The head of a response, as a worker has written it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: i64,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+}
+
+/// Gives the head of a command worker's reply the form that native workers use (HTTP-02…04): either dialect is read,
+/// whatever the request was written in.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn native(frame: ReplyFrame) -> Result<ReplyFrame, String> {
+    let answer = if frame.context.is_empty() {
+        // A worker that speaks below HTTP: RoadRunner sends its body.
+        Answer { status: 200, headers: Vec::new() }
+    } else if frame.codec.has(Flags::PROTO) {
+        proto::response(&frame.context)?
+    } else {
+        json::response(&frame.context)?
+    };
+    let status = u16::try_from(answer.status)
+        .map_err(|_| format!("unknown status code from worker: {}", answer.status))?;
+    let mut context = Vec::with_capacity(frame.context.len());
+    let headers = || answer.headers.iter().map(|(name, value)| (name.as_bytes(), &value[..]));
+    wire::encode_response(&mut context, status, headers).map_err(|error| error.to_string())?;
+    Ok(ReplyFrame { context: context.into(), ..frame })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_06_names_are_written_as_go_writes_them() {
+        for (name, written) in
+            [("x-foo-bar", "X-Foo-Bar"), ("etag", "Etag"), ("a--b", "A--B"), ("x-1a", "X-1a")]
+        {
+            assert_eq!(canonical(&HeaderName::from_static(name)), written);
+        }
+    }
+
+    fn frame(codec: Flags, context: &'static [u8]) -> ReplyFrame {
+        ReplyFrame { codec, context: context.into(), body: Bytes::new(), more: false }
+    }
+
+    fn read(codec: Flags, context: &'static [u8]) -> Result<(u16, Vec<(String, String)>), String> {
+        let frame = native(frame(codec, context))?;
+        let view = wire::ResponseView::parse(&frame.context).map_err(|error| error.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((view.status(), view.headers().map(|(name, value)| (text(name), text(value))).collect()))
+    }
+
+    #[test]
+    fn http_02_to_04_either_dialect_is_read() {
+        let json = br#"{"status":201,"headers":{"X-A":["1","2"]}}"#;
+        let expected =
+            Ok((201, vec![("X-A".to_owned(), "1".to_owned()), ("X-A".to_owned(), "2".to_owned())]));
+        assert_eq!(read(Flags::JSON, json), expected);
+        assert_eq!(read(Flags::default(), json), expected, "clients before 3.5");
+        let proto = b"\x08\xc9\x01\x12\x0d\x0a\x03X-A\x12\x06\x0a\x011\x0a\x012";
+        assert_eq!(read(Flags::PROTO, proto), expected);
+        assert_eq!(read(Flags::JSON, b""), Ok((200, Vec::new())));
+        assert!(read(Flags::JSON, b"{").is_err() && read(Flags::PROTO, b"\xff").is_err());
+        let error = read(Flags::JSON, br#"{"status":-3,"headers":{}}"#).expect_err("no status");
+        assert_eq!(error, "unknown status code from worker: -3");
+    }
+}
