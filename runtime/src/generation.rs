@@ -1,5 +1,6 @@
 //! Makes the workers of one generation: forks of its zygote, or programs of their own where that cannot fork.
 
+use crate::commands::{Base, Commands, Link};
 use crate::obituaries::Obituaries;
 use crate::output::{self, Tail};
 use crate::reactor;
@@ -7,6 +8,7 @@ use crate::zygote::{Command, Zygote};
 use parking_lot::Mutex;
 use rr_channel::AnyChannel;
 use rr_channel::shm::ShmChannel;
+use rr_config::Config;
 use rr_os::process::Exit;
 use rr_pool::{BoxFuture, Ended, Interrupt, Pool, Process, Shard, Spawn, Spawned};
 use rr_process::worker::Descriptors;
@@ -26,6 +28,8 @@ pub(crate) struct Nursery {
     /// Reads what workers count.
     pub(crate) metrics: Arc<rr_metrics::Registry>,
     pub(crate) command: Command,
+    /// How command workers are started, where the pool has such.
+    pub(crate) company: Option<(Base, Link)>,
     /// For the request id in a worker's output.
     pub(crate) served_by: Mutex<Weak<Pool>>,
 }
@@ -36,6 +40,8 @@ pub(crate) struct Generation {
     pub(crate) zygote: Arc<Zygote>,
     /// The zygote has threads: workers are programs of their own.
     pub(crate) exec: bool,
+    /// Workers are programs that speak goridge frames.
+    pub(crate) commands: Option<Arc<Commands>>,
     pub(crate) nursery: Arc<Nursery>,
 }
 
@@ -72,8 +78,19 @@ impl Spawn for Generation {
     }
 }
 
+impl Nursery {
+    /// The command of the pool's workers as `config` has it.
+    pub(crate) fn commands(&self, config: &Config) -> Option<Arc<Commands>> {
+        let (base, link) = self.company.as_ref()?;
+        Commands::new(config, base, link).map(Arc::new)
+    }
+}
+
 impl Generation {
     async fn make(self, worker: u64, slot: usize) -> Result<Spawned, String> {
+        if let Some(commands) = &self.commands {
+            return commands.spawn(&self.nursery, worker, slot).await;
+        }
         let io = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let nursery = &self.nursery;
         let (end, segment) =

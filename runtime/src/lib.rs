@@ -6,6 +6,7 @@ mod admin;
 mod applog;
 mod banner;
 mod calls;
+mod commands;
 mod dev;
 mod generation;
 mod logs;

@@ -10,6 +10,7 @@ use rr_kv::memcached::Memcached;
 use rr_kv::redis::Redis;
 use rr_kv::{Memory, Storage, Storages};
 use rr_metrics::{Definition, Kind, MetricsPlugin};
+use rr_os::sentry::Keeper;
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
 use rr_service::{Launcher, ServicePlugin, Services};
@@ -126,19 +127,17 @@ pub(crate) fn status(
 }
 
 /// The services, which start with the server; `None` without their section.
-///
-/// # Errors
-/// A limit of processes or descriptors.
 pub(crate) fn services(
     config: &Config,
     env: &[CString],
     cwd: &CStr,
     obituaries: &Obituaries,
-) -> std::io::Result<Option<ServicePlugin>> {
-    let Some(configured) = &config.service else { return Ok(None) };
+    keeper: Option<&Arc<Keeper>>,
+) -> Option<ServicePlugin> {
+    let (configured, keeper) = (config.service.as_ref()?, keeper?);
     let obituaries = obituaries.clone();
     let exits: rr_service::Exits = Arc::new(move |pid| Box::pin(obituaries.expect(pid).news()));
-    let launcher = Launcher::new(env, cwd.to_owned(), exits)?;
+    let launcher = Launcher::new(Arc::clone(keeper), env, cwd.to_owned(), exits);
     let settings = |(name, service): &(String, rr_config::Service)| rr_service::Settings {
         name: name.clone(),
         command: service.command.clone(),
@@ -152,7 +151,7 @@ pub(crate) fn services(
         name_in_log: service.service_name_in_log,
     };
     let services = Services::new(launcher, config.server.user.clone());
-    Ok(Some(ServicePlugin::new(services, configured.iter().map(settings).collect())))
+    Some(ServicePlugin::new(services, configured.iter().map(settings).collect()))
 }
 
 /// The key-value storages. Relative files are below `here`.

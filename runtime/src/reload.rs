@@ -23,9 +23,10 @@ pub(crate) struct Current {
     pub(crate) dev: Option<Arc<Dev>>,
 }
 
-/// Boots a generation.
+/// Boots a generation, whose command workers are as `config` has them.
 pub(crate) async fn boot(
     nursery: &Arc<Nursery>,
+    config: &Config,
     number: u32,
     patience: Duration,
 ) -> Result<(Generation, Booted), String> {
@@ -39,7 +40,8 @@ pub(crate) async fn boot(
             thread_names(zygote.pid()),
         );
     }
-    Ok((Generation { zygote, exec, nursery: Arc::clone(nursery) }, booted))
+    let commands = nursery.commands(config);
+    Ok((Generation { zygote, exec, commands, nursery: Arc::clone(nursery) }, booted))
 }
 
 fn thread_names(pid: u32) -> String {
@@ -88,8 +90,8 @@ async fn replace(
 ) -> Result<Duration, String> {
     let patience =
         current.config.http.as_ref().map_or(Duration::from_secs(60), |http| http.pool.allocate_timeout);
-    let (generation, booted) = tokio::select! {
-        booted = boot(nursery, number, patience) => booted?,
+    let (mut generation, booted) = tokio::select! {
+        booted = boot(nursery, &current.config, number, patience) => booted?,
         () = turn.outdated() => return Err("files have changed again".to_owned()),
     };
     let mut zygote = Arc::clone(&generation.zygote);
@@ -100,13 +102,17 @@ async fn replace(
             return Err(format!("its settings: {error}"));
         }
     };
+    generation.commands = nursery.commands(&config);
     let pages = config.http.as_ref().map_or(&[][..], |http| &http.error_pages);
     if let Err(error) = current.pages.read(&current.here, pages) {
         zygote.exit().await;
         return Err(format!("its settings: {error}"));
     }
     let limits = limits(&config).unwrap_or_else(|| limits(&current.config).unwrap_or_default());
-    let limits = dev::hurry(current.dev.as_ref(), limits);
+    let mut limits = dev::hurry(current.dev.as_ref(), limits);
+    if nursery.company.is_some() {
+        settings::for_commands(&mut limits);
+    }
     let rolled = {
         let mut rolling = std::pin::pin!(pool.roll(Arc::new(generation), limits));
         loop {
@@ -116,7 +122,7 @@ async fn replace(
                 () = turn.turned(pool, number), if !turn.is_over() => turn.open(),
                 // Before its first worker is ready this ends the reload; after that the way back is closed.
                 () = dying.gone(), if pool.generation() == number => {
-                    zygote = successor(pool, nursery, number).await;
+                    zygote = successor(pool, nursery, &config, number).await;
                 }
             }
         }
@@ -166,6 +172,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if watched(old_http) != watched(new_http) {
         keys.push("http.pool.supervisor");
     }
+    if old.server.relay != new.server.relay {
+        keys.push("server.relay");
+    }
     if old.server.user != new.server.user || old.server.group != new.server.group {
         keys.push("server.user or server.group");
     }
@@ -182,14 +191,15 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 pub(crate) async fn succeed(pool: &Arc<Pool>, nursery: &Arc<Nursery>, current: &mut Current) {
     let number = current.zygote.generation();
     tracing::warn!(target: "server", generation = number, pid = current.zygote.pid(), "the zygote died; its workers go on, starting another");
-    current.zygote = successor(pool, nursery, number).await;
+    let config = current.config.clone();
+    current.zygote = successor(pool, nursery, &config, number).await;
 }
 
 /// Boots a zygote of generation `number` until that works, and has the pool use it.
-async fn successor(pool: &Arc<Pool>, nursery: &Arc<Nursery>, number: u32) -> Arc<Zygote> {
+async fn successor(pool: &Arc<Pool>, nursery: &Arc<Nursery>, config: &Config, number: u32) -> Arc<Zygote> {
     let mut delay = Duration::from_millis(100);
     loop {
-        match boot(nursery, number, Duration::from_secs(60)).await {
+        match boot(nursery, config, number, Duration::from_secs(60)).await {
             Ok((generation, _)) => {
                 let zygote = Arc::clone(&generation.zygote);
                 pool.set_spawner(Arc::new(generation));

@@ -48,8 +48,14 @@ pub(crate) fn limits(pool: &Pool) -> Limits {
     }
 }
 
+/// What command workers cannot do: hold a unit that they have not begun, or be told that one takes too long.
+pub(crate) fn for_commands(limits: &mut Limits) {
+    limits.prefetch = 0;
+    limits.exec_grace = Duration::ZERO;
+}
+
 /// Settings that are understood and have no effect yet, each with what happens instead: nothing is ignored silently.
-pub(crate) fn without_effect(config: &Config) -> Vec<String> {
+pub(crate) fn without_effect(config: &Config, command: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |given: bool, key: &str, instead: &str| {
         if given {
@@ -58,11 +64,10 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     };
     let server = &config.server;
     let handler = "workers run what Server::http() or httpLoop() was given";
-    note(!server.command.is_empty(), "server.command", handler);
-    note(server.relay != "pipes", "server.relay", "native workers are on shared memory");
-    note(server.on_init.is_some(), "server.on_init", "run the command before the server");
+    note(!command && !server.command.is_empty(), "server.command", handler);
+    note(!command && server.relay != "pipes", "server.relay", "native workers are on shared memory");
     if let Some(http) = &config.http {
-        note(!http.pool.command.is_empty(), "http.pool.command", handler);
+        note(!command && !http.pool.command.is_empty(), "http.pool.command", handler);
         note(!http.middleware.is_empty(), "http.middleware", "requests go to the handler unchanged");
         note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
     }
@@ -81,11 +86,14 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_said() {
-        assert!(without_effect(&config("http: {address: ':0'}")).is_empty());
-        let notes = without_effect(&config(
-            "server: {command: php w.php}\nhttp: {address: ':0', middleware: [gzip]}",
-        ));
+        assert!(without_effect(&config("http: {address: ':0'}"), false).is_empty());
+        let notes = without_effect(
+            &config("server: {command: php w.php}\nhttp: {address: ':0', middleware: [gzip]}"),
+            false,
+        );
         assert_eq!(notes.len(), 2);
         assert!(notes[0].starts_with("server.command has no effect in this version; workers run"));
+        let notes = without_effect(&config("server: {command: php w.php}\nhttp: {address: ':0'}"), true);
+        assert!(notes.is_empty());
     }
 }

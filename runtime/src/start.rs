@@ -4,6 +4,7 @@ use crate::admin::{Desk, Order};
 use crate::applog::{self, LogSeries};
 use crate::banner::Banner;
 use crate::calls::Methods;
+use crate::commands::{self, Base, Link};
 use crate::generation::Nursery;
 use crate::obituaries::Obituaries;
 use crate::plugins::Entry;
@@ -16,6 +17,8 @@ use rr_config::{Config, Loaded};
 use rr_dev::Dev;
 use rr_log::Guard;
 use rr_metrics::{PoolSeries, ProcessSeries};
+use rr_net::Listener;
+use rr_os::sentry::Keeper;
 use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
@@ -49,6 +52,8 @@ pub struct Launch {
     pub php: String,
     /// The app runs with PHP's web side: superglobals, headers, output as the response.
     pub web: bool,
+    /// Workers are the config's command; the script gives no handler.
+    pub command: bool,
 }
 
 /// Why a server did not start.
@@ -90,7 +95,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     for warning in &launch.loaded.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
-    for note in settings::without_effect(config) {
+    for note in settings::without_effect(config, launch.command) {
         tracing::warn!(target: "config", "{note}");
     }
     rr_os::memory::keep_freed_memory();
@@ -125,8 +130,25 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         env.extend(CString::new(format!("RR_RPC={}", rpc.listen)));
     }
     let obituaries = Obituaries::default();
-    let services =
-        plugins::services(config, &env, &launch.cwd, &obituaries).map_err(system("the services"))?;
+    let foreign = launch.command || config.service.is_some() || config.server.on_init.is_some();
+    // Before there is much memory.
+    let keeper = foreign.then(Keeper::start).transpose().map_err(system("the sentry"))?.map(Arc::new);
+    let base = keeper.as_ref().map(|keeper| Base {
+        env: env.clone(),
+        cwd: launch.cwd.clone(),
+        user: user.clone().map(Into::into),
+        keeper: Arc::clone(keeper),
+    });
+    let mut listener = None;
+    let company = match &base {
+        Some(base) if launch.command => {
+            let (link, bound) = Link::bind(config).map_err(ServeError::Settings)?;
+            listener = bound;
+            Some((base.clone(), link))
+        }
+        _ => None,
+    };
+    let services = plugins::services(config, &env, &launch.cwd, &obituaries, keeper.as_ref());
     if let Some(services) = &services {
         registry.add(services.services().methods());
         desk.attend(services.attendant());
@@ -162,7 +184,9 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         storages: storages.clone(),
     };
     let dev = dev::of(&launch.loaded.config, &here, &launch.script, &launch.php);
-    let server = Server { config: launch.loaded.config, php: launch.php, shard, reactor, command, here, dev };
+    let foreign = Foreign { base, company, listener };
+    let server =
+        Server { config: launch.loaded.config, php: launch.php, shard, reactor, command, foreign, here, dev };
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
         .spawn(move || {
@@ -210,12 +234,20 @@ struct Office {
     obituaries: Obituaries,
 }
 
+/// What programs that are no PHP of ours need.
+struct Foreign {
+    base: Option<Base>,
+    company: Option<(Base, Link)>,
+    listener: Option<Listener>,
+}
+
 struct Server {
     config: Config,
     php: String,
     shard: Arc<Shard>,
     reactor: Reactor,
     command: Command,
+    foreign: Foreign,
     here: PathBuf,
     dev: Option<Arc<Dev>>,
 }
@@ -229,12 +261,26 @@ impl Server {
         let mut entries = entries;
         let Some(Entry { plugin, pool: pool_config, pages }) = entries.pop() else { return Ok(0) };
         let dev = self.dev;
-        let limits = dev::hurry(dev.as_ref(), settings::limits(&pool_config));
+        let mut limits = dev::hurry(dev.as_ref(), settings::limits(&pool_config));
+        if self.foreign.company.is_some() {
+            settings::for_commands(&mut limits);
+        }
         let patience = pool_config.allocate_timeout;
         // The variant with rings of one page is for tests, whatever the config says.
         let ring = if cfg!(feature = "tiny") { rr_shm::segment::DEFAULT_RING } else { pool_config.ring_size };
         let user = self.command.user.clone().map(|user| Arc::new(user.into()));
         let web = self.command.web;
+        let Foreign { base, company, listener } = self.foreign;
+        if let (Some(init), Some(base)) = (&self.config.server.on_init, &base) {
+            tokio::select! {
+                ran = commands::on_init(init, base, &obituaries) => ran.map_err(ServeError::Settings)?,
+                () = told_to_stop(&mut inbox) => return Ok(1),
+            }
+        }
+        let command = company.is_some();
+        if let (Some((_, link)), Some(listener)) = (&company, listener) {
+            link.serve(listener).map_err(system("server.relay"))?;
+        }
         let nursery = Arc::new(Nursery {
             pool: plugin.name().to_owned(),
             ring,
@@ -243,9 +289,10 @@ impl Server {
             obituaries,
             metrics: Arc::clone(&metrics),
             command: self.command,
+            company,
             served_by: Mutex::new(Weak::new()),
         });
-        let booting = reload::boot(&nursery, 1, patience);
+        let booting = reload::boot(&nursery, &self.config, 1, patience);
         let (generation, booted) = tokio::select! {
             booted = booting => booted.map_err(ServeError::Boot)?,
             _ = inbox.recv() => return Ok(1),
@@ -268,6 +315,17 @@ impl Server {
         metrics.offer(Arc::new(PoolSeries::new(&pool)));
         metrics.offer(Arc::new(LogSeries));
         tokio::spawn(Arc::clone(&pool).run_ticks());
+        let mut addresses = plugin.addresses();
+        addresses.extend(background.iter().flat_map(|plugin| plugin.addresses()));
+        let (leave_now, leave) = Drain::channel();
+        let mut aside: JoinSet<()> = JoinSet::new();
+        let (early, rest) = background.into_iter().partition(|plugin| plugin.is_early());
+        background = rest;
+        let serve = |plugin: Box<dyn Background>, aside: &mut JoinSet<()>| {
+            aside.spawn(plugin.serve(leave.clone()));
+        };
+        let early: Vec<Box<dyn Background>> = early;
+        early.into_iter().for_each(|plugin| serve(plugin, &mut aside));
         let started = tokio::select! {
             started = start(&pool, &mut background) => started.map(|()| true),
             () = told_to_stop(&mut inbox) => Ok(false),
@@ -280,15 +338,9 @@ impl Server {
             return started.map(|_| 1);
         }
         tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.clone()));
-        let mut addresses = plugin.addresses();
-        addresses.extend(background.iter().flat_map(|plugin| plugin.addresses()));
-        let (leave_now, leave) = Drain::channel();
-        let mut aside: JoinSet<()> = JoinSet::new();
-        for plugin in background {
-            aside.spawn(plugin.serve(leave.clone()));
-        }
+        background.into_iter().for_each(|plugin| serve(plugin, &mut aside));
         let (drain_now, drain) = Drain::channel();
-        let context = Context { user, web, pool: Arc::clone(&pool), drain, dev: dev.clone() };
+        let context = Context { user, web, command, pool: Arc::clone(&pool), drain, dev: dev.clone() };
         let mut serving = tokio::spawn(plugin.serve(context));
         let pid = rr_os::process::id();
         if let Some(dev) = &dev

@@ -91,8 +91,12 @@ impl Server {
         }
         let mut loaded = loader.load()?;
         if let Some(http) = &mut loaded.config.http {
-            http.raw_body |=
-                matches!(self.app, App::None | App::Globals(_) | App::Script(_)) && !reads_forms(&http.app);
+            let web = match self.app {
+                App::None => http.app.root.is_some(),
+                App::Globals(_) | App::Script(_) => true,
+                App::Handler(_) | App::Adapted(_) | App::Loop(_) => false,
+            };
+            http.raw_body |= web && !reads_forms(&http.app);
         }
         Ok(loaded)
     }

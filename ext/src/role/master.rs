@@ -6,6 +6,7 @@ use crate::role::dev;
 use crate::zend;
 use ext_php_rs::prelude::*;
 use roadrunner_runtime::Launch;
+use rr_config::Config;
 use std::ffi::CString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -37,10 +38,11 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     loaded.config.dev.enabled = dev::wanted(loaded.config.dev.enabled);
     let dev = loaded.config.dev.enabled;
     let app = loaded.config.http.as_ref().map(|http| &http.app);
-    if matches!(server.app, App::None) {
+    let command = is_command(server, &loaded.config);
+    if matches!(server.app, App::None) && !command {
         let Some(root) = app.and_then(|app| app.root.as_deref()) else {
             let text = "Server::run(): there is nothing to serve; call http(), globals(), files() or the like first, \
-                        or give http.app.root";
+                        or give http.app.root or server.command";
             return Err(wrong(text));
         };
         if !super::web_plan::absolute(root).is_dir() {
@@ -49,7 +51,7 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     } else if app.is_some_and(|app| app.mode == rr_config::Mode::Classic) {
         return Err(wrong("http.app.mode: classic runs files; give http.app.root and no function"));
     }
-    let web = matches!(server.app, App::None | App::Globals(_) | App::Script(_));
+    let web = !command && matches!(server.app, App::None | App::Globals(_) | App::Script(_));
     Ok(Launch {
         loaded,
         binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,
@@ -59,7 +61,17 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
         script: script_folder(),
         php: describe_php(),
         web,
+        command,
     })
+}
+
+/// Whether workers are the config's command: the script says nothing else, and there is no document root.
+pub(crate) fn is_command(server: &Server, config: &Config) -> bool {
+    let pool =
+        config.http.as_ref().is_some_and(|http| http.app.root.is_none() && !http.pool.command.is_empty());
+    let own =
+        config.http.as_ref().is_some_and(|http| http.app.root.is_none()) && !config.server.command.is_empty();
+    matches!(server.app, App::None) && (pool || own)
 }
 
 pub(crate) fn run(launch: Launch) -> PhpResult<i64> {

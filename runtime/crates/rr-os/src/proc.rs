@@ -97,6 +97,18 @@ pub fn usage() -> io::Result<Usage> {
     })
 }
 
+/// The process group of a process.
+///
+/// # Errors
+/// It has ended, or `/proc` is not there.
+pub fn group_of(pid: u32) -> io::Result<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which may have blanks and parentheses: state, parent, group.
+    let behind = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    let group = behind.and_then(|rest| rest.split(' ').nth(2)?.parse().ok());
+    group.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
 /// The command line of this process.
 ///
 /// # Errors

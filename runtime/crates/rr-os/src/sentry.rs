@@ -8,9 +8,11 @@
 //! allocation, no lock, no destructor between fork and exec).
 
 use crate::user::Identity;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Groups that a sentry can watch.
 pub const CAPACITY: usize = 4096;
@@ -28,8 +30,12 @@ pub struct Foreign<'a> {
     pub cwd: &'a CStr,
     /// Whom it runs as; `None`: as this process.
     pub user: Option<&'a Identity>,
-    /// Where its stdout and stderr go. Its stdin is empty.
+    /// Its stdin; `None`: empty.
+    pub input: Option<BorrowedFd<'a>>,
+    /// Where its stdout goes.
     pub output: BorrowedFd<'a>,
+    /// Where its stderr goes; `None`: where its stdout goes.
+    pub errors: Option<BorrowedFd<'a>>,
 }
 
 /// The sentry, as the process that started it sees it. When this is dropped, all groups in its list end.
@@ -90,7 +96,11 @@ impl Sentry {
     pub fn spawn(&self, program: &Foreign<'_>) -> io::Result<u32> {
         let (mut failure, report) = std::io::pipe()?;
         let (report, output) = (park(report)?, park(program.output)?);
-        let null = park(std::fs::File::open("/dev/null")?)?;
+        let input = match program.input {
+            Some(input) => park(input)?,
+            None => park(std::fs::File::open("/dev/null")?)?,
+        };
+        let errors = program.errors.map(park).transpose()?;
         let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
             list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
         };
@@ -99,8 +109,9 @@ impl Sentry {
             program,
             args: &args,
             env: &env,
-            null: null.as_fd(),
+            input: input.as_fd(),
             output: output.as_fd(),
+            errors: errors.as_ref().unwrap_or(&output).as_fd(),
             list: self.list.as_fd(),
             report: report.as_raw_fd(),
         };
@@ -117,6 +128,53 @@ impl Sentry {
             Ok(()) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(number))),
             Err(_) => Ok(pid),
         }
+    }
+}
+
+/// A sentry that is replaced when somebody has ended it, and the groups it has.
+#[derive(Debug)]
+pub struct Keeper(Mutex<(Sentry, BTreeSet<u32>)>);
+
+impl Keeper {
+    /// Starts the first one; best before there is much memory.
+    ///
+    /// # Errors
+    /// A limit of processes or descriptors.
+    pub fn start() -> io::Result<Self> {
+        Ok(Self(Mutex::new((Sentry::start()?, BTreeSet::new()))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Sentry, BTreeSet<u32>)> {
+        // Nothing in here panics half way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a program in a group of its own, see [`Sentry::spawn`]. `true`: the sentry was gone, another has taken over.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spawn(&self, program: &Foreign<'_>) -> io::Result<(u32, bool)> {
+        let (sentry, groups) = &mut *self.lock();
+        let replaced = !sentry.lives();
+        if replaced {
+            let next = Sentry::start()?;
+            for group in groups.iter() {
+                next.add(*group)?;
+            }
+            *sentry = next;
+        }
+        let pid = sentry.spawn(program)?;
+        groups.insert(pid);
+        Ok((pid, replaced))
+    }
+
+    /// The first process of a group has ended: so do the others.
+    pub fn finish(&self, group: u32) {
+        // An error means that there are none.
+        let _ = signal_group(group, 9);
+        let (sentry, groups) = &mut *self.lock();
+        groups.remove(&group);
+        sentry.remove(group);
     }
 }
 
@@ -140,8 +198,9 @@ struct Child<'a> {
     program: &'a Foreign<'a>,
     args: &'a [*const libc::c_char],
     env: &'a [*const libc::c_char],
-    null: BorrowedFd<'a>,
+    input: BorrowedFd<'a>,
     output: BorrowedFd<'a>,
+    errors: BorrowedFd<'a>,
     list: BorrowedFd<'a>,
     report: RawFd,
 }
@@ -176,10 +235,9 @@ impl Child<'_> {
     }
 
     fn prepare(&self) -> Result<(), ()> {
-        let output = self.output.as_raw_fd();
-        for (from, to) in [(self.null.as_raw_fd(), 0), (output, 1), (output, 2)] {
+        for (from, to) in [(self.input, 0), (self.output, 1), (self.errors, 2)] {
             // SAFETY: plain integers. The sources are no standard streams, see `park`.
-            done(unsafe { libc::dup2(from, to) }.into())?;
+            done(unsafe { libc::dup2(from.as_raw_fd(), to) }.into())?;
         }
         // SAFETY: plain integers. All others close at `exec`, until which the list and the report are needed.
         done(unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOEXEC) })?;
@@ -304,7 +362,9 @@ mod tests {
             env: &env,
             cwd: c"/",
             user: None,
+            input: None,
             output: writer.as_fd(),
+            errors: None,
         };
         let pid = sentry.spawn(&program).expect("spawns");
         drop(writer);
@@ -331,7 +391,16 @@ mod tests {
         let null = std::fs::File::open("/dev/null").expect("null");
         let spawn = |path: &CStr, cwd: &CStr| {
             let args = [path.to_owned()];
-            sentry.spawn(&Foreign { path, args: &args, env: &[], cwd, user: None, output: null.as_fd() })
+            sentry.spawn(&Foreign {
+                path,
+                args: &args,
+                env: &[],
+                cwd,
+                user: None,
+                input: None,
+                output: null.as_fd(),
+                errors: None,
+            })
         };
         assert_eq!(spawn(c"/nonexistent", c"/").expect_err("none").kind(), io::ErrorKind::NotFound);
         assert_eq!(spawn(c"/etc/passwd", c"/").expect_err("no").kind(), io::ErrorKind::PermissionDenied);

@@ -73,6 +73,11 @@ pub trait Background: Send {
     /// Where it can be reached, for the start banner.
     fn addresses(&self) -> Vec<String>;
 
+    /// Whether workers need it before they are ready: it serves before they start then, and `start` is not called.
+    fn is_early(&self) -> bool {
+        false
+    }
+
     /// Starts what must be there when the server says that it serves. Called once, before `serve`.
     ///
     /// # Errors

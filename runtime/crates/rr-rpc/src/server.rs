@@ -39,6 +39,11 @@ impl RpcPlugin {
 }
 
 impl Background for RpcPlugin {
+    /// Worker scripts may call before they ask for work.
+    fn is_early(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         "rpc"
     }

@@ -1,5 +1,6 @@
 //! A command line: its words, and the file that its first word means.
 
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,7 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
 ///
 /// # Errors
 /// What is wrong with it, and what to do.
-pub(crate) fn find(program: &str, path: &str, cwd: &Path) -> Result<PathBuf, String> {
+pub fn find(program: &str, path: &str, cwd: &Path) -> Result<PathBuf, String> {
     if program.contains('/') {
         let file = cwd.join(program);
         return match runnable(&file) {
@@ -70,6 +71,24 @@ pub(crate) fn find(program: &str, path: &str, cwd: &Path) -> Result<PathBuf, Str
         None => format!("{program} was not found in PATH ({path}); install it, or give its full path"),
     })
 }
+
+/// Why a program that was found does not run.
+#[must_use]
+pub fn not_run(file: &Path, error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => {
+            " (the interpreter in its first line, or the working directory, is missing)"
+        }
+        io::ErrorKind::PermissionDenied => " (its user may not run it, or the file system is mounted noexec)",
+        _ if error.raw_os_error() == Some(ENOEXEC) => {
+            " (no program of this machine; a script needs #! and its interpreter in the first line)"
+        }
+        _ => "",
+    };
+    format!("{} cannot be run: {error}{hint}", file.display())
+}
+
+const ENOEXEC: i32 = 8;
 
 fn not_executable(file: &Path) -> String {
     format!(

@@ -2,12 +2,10 @@
 
 use crate::command;
 use crate::services::Settings;
-use parking_lot::Mutex;
 use rr_os::process::Exit;
-use rr_os::sentry::{self, Foreign, Sentry};
+use rr_os::sentry::{self, Foreign, Keeper};
 use rr_os::user::Identity;
 use rr_pool::BoxFuture;
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,8 +18,7 @@ pub type Exits = Arc<dyn Fn(u32) -> BoxFuture<Exit> + Send + Sync>;
 
 /// Starts programs.
 pub struct Launcher {
-    sentry: Mutex<Sentry>,
-    groups: Mutex<BTreeSet<u32>>,
+    keeper: Arc<Keeper>,
     env: Vec<(Vec<u8>, Vec<u8>)>,
     cwd: CString,
     exits: Exits,
@@ -35,19 +32,16 @@ pub(crate) struct Started {
 }
 
 impl Launcher {
-    /// For programs in folder `cwd` with an environment of `NAME=value` pairs. Starts the sentry, so it is called before
-    /// there is much memory.
-    ///
-    /// # Errors
-    /// A limit of processes or descriptors.
-    pub fn new(env: &[CString], cwd: CString, exits: Exits) -> io::Result<Self> {
+    /// For programs in folder `cwd` with an environment of `NAME=value` pairs.
+    #[must_use]
+    pub fn new(keeper: Arc<Keeper>, env: &[CString], cwd: CString, exits: Exits) -> Self {
         let pair = |pair: &CString| {
             let bytes = pair.as_bytes();
             let at = bytes.iter().position(|byte| *byte == b'=')?;
             Some((bytes[..at].to_vec(), bytes[at + 1..].to_vec()))
         };
         let env = env.iter().filter_map(pair).collect();
-        Ok(Self { sentry: Mutex::new(Sentry::start()?), groups: Mutex::default(), env, cwd, exits })
+        Self { keeper, env, cwd, exits }
     }
 
     /// Starts a process of a service.
@@ -73,48 +67,27 @@ impl Launcher {
             env: &env,
             cwd: &self.cwd,
             user: user.as_ref(),
+            input: None,
             output: theirs.as_fd(),
+            errors: None,
         };
-        let pid = self.spawn(&foreign).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::NotFound => {
-                    " (the interpreter in its first line, or the working directory, is missing)"
-                }
-                io::ErrorKind::PermissionDenied => {
-                    " (its user may not run it, or the file system is mounted noexec)"
-                }
-                _ if error.raw_os_error() == Some(ENOEXEC) => {
-                    " (no program of this machine; a script needs #! and its interpreter in the first line)"
-                }
-                _ => "",
-            };
-            format!("{} cannot be run: {error}{hint}", file.display())
-        })?;
+        let pid = self.spawn(&foreign).map_err(|error| command::not_run(&file, &error))?;
         // Nothing is reaped before this task gives way, so that the news of a short life is not missed.
         let exit = (self.exits)(pid);
-        self.groups.lock().insert(pid);
         Ok(Started { pid, exit, output })
     }
 
     fn spawn(&self, program: &Foreign<'_>) -> io::Result<u32> {
-        let mut sentry = self.sentry.lock();
-        if !sentry.lives() {
-            tracing::warn!(target: "service", "the process that ends services with a killed server is gone; starting another");
-            let next = Sentry::start()?;
-            for group in self.groups.lock().iter() {
-                next.add(*group)?;
-            }
-            *sentry = next;
+        let (pid, replaced) = self.keeper.spawn(program)?;
+        if replaced {
+            tracing::warn!(target: "service", "the process that ends services with a killed server was gone; there is another now");
         }
-        sentry.spawn(program)
+        Ok(pid)
     }
 
     /// The first process of a group has ended: so do the others.
     pub(crate) fn finish(&self, group: u32) {
-        // An error means that there are none.
-        let _ = sentry::signal_group(group, 9);
-        self.groups.lock().remove(&group);
-        self.sentry.lock().remove(group);
+        self.keeper.finish(group);
     }
 
     /// The environment: the server's, its user's home, then the service's own.
@@ -129,8 +102,6 @@ impl Launcher {
         env
     }
 }
-
-const ENOEXEC: i32 = 8;
 
 /// Whom to become; `None` is who this process is.
 fn identity(user: &str) -> Result<Option<Identity>, String> {

@@ -5,7 +5,7 @@
 //! program. Who reaps the master's children is the runtime's business: it gives an [`Exits`].
 #![forbid(unsafe_code)]
 
-mod command;
+pub mod command;
 mod launch;
 mod methods;
 mod output;
