@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// The C side of `ext/src/zend`.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "ext/src/zend/shim.c",
     "ext/src/zend/web.c",
     "ext/src/zend/scripts.c",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 14] = [
     "ext/src/zend/variables.c",
     "ext/src/zend/folder.c",
     "ext/src/zend/embedded.c",
+    "ext/src/zend/relay.c",
     "ext/src/zend/vitals.c",
     "ext/src/zend/counter.c",
 ];

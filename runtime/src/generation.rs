@@ -82,15 +82,19 @@ impl Nursery {
     /// The command of the pool's workers as `config` has it.
     pub(crate) fn commands(&self, config: &Config) -> Option<Arc<Commands>> {
         let (base, link) = self.company.as_ref()?;
-        Commands::new(config, base, link).map(Arc::new)
+        Commands::new(config, base, link, &self.command.binary).map(Arc::new)
     }
 }
 
 impl Generation {
     async fn make(self, worker: u64, slot: usize) -> Result<Spawned, String> {
-        if let Some(commands) = &self.commands {
-            return commands.spawn(&self.nursery, worker, slot).await;
-        }
+        let script = match &self.commands {
+            None => None,
+            Some(commands) => match commands.script() {
+                Some(script) => Some(script),
+                None => return commands.spawn(&self.nursery, worker, slot).await,
+            },
+        };
         let io = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let nursery = &self.nursery;
         let (end, segment) =
@@ -106,7 +110,7 @@ impl Generation {
             output: writer.into(),
         };
         let spin_us = u64::try_from(nursery.spin.as_micros()).unwrap_or(0);
-        let start = Start { worker, pool: nursery.pool.clone(), slot, ring: nursery.ring, spin_us };
+        let start = Start { worker, pool: nursery.pool.clone(), slot, ring: nursery.ring, spin_us, script };
         let counts = Counts::new(nursery, worker, end.cells());
         let (pid, pidfd) = if self.exec {
             self.exec(start, &descriptors).map_err(io("starting PHP for a worker"))?

@@ -32,7 +32,7 @@ impl Request {
     /// The request of a unit; `None` when its context is not one, which only a broken master sends.
     pub(crate) fn new(unit: Unit) -> Option<Self> {
         RequestView::parse(unit.payload.get(..unit.context)?).ok()?;
-        let Unit { sequence, payload, context, more } = unit;
+        let Unit { sequence, payload, context, more, .. } = unit;
         Some(Self { sequence, payload, context, taken: 0, more, parsed: None })
     }
 

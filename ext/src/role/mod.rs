@@ -2,6 +2,7 @@
 //! master has assigned through the environment when it exec'ed it.
 
 pub(crate) mod answer;
+pub(crate) mod command;
 pub(crate) mod dev;
 pub(crate) mod hooks;
 mod leaks;

@@ -50,7 +50,7 @@ pub(crate) fn hello() -> Result<(), i32> {
 
 /// Puts the process and its session in order. Returns the lifeline, which ends the process with the master and is
 /// held until the end.
-fn settle(new: NewWorker, idle: bool) -> Result<OwnedFd, i32> {
+pub(crate) fn settle(new: NewWorker, idle: bool) -> Result<OwnedFd, i32> {
     take(Seat::Worker);
     if let Err(error) = rr_process::worker::settle(&new) {
         eprintln!("roadrunner: a worker could not be set up: {error}");

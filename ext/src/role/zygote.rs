@@ -2,7 +2,7 @@
 
 use crate::api::server::{Adapted, App, Server};
 use crate::role::web_plan::Plan;
-use crate::role::{leaks, worker};
+use crate::role::{command, leaks, master, worker};
 use crate::zend::{self, Callable, Outcome};
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::Zval;
@@ -19,10 +19,11 @@ const FAILED: i32 = 255;
 /// Boots and serves the control socket.
 pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
     let began = Instant::now();
-    let (settings, http) = match server.load() {
+    let (settings, http, is_command) = match server.load() {
         Ok(loaded) => {
             leaks::enable(loaded.config.dev.leaks);
-            (loaded.config.to_json(), loaded.config.http)
+            let is_command = master::is_command(server, &loaded.config);
+            (loaded.config.to_json(), loaded.config.http, is_command)
         }
         Err(error) => {
             eprintln!("{error}");
@@ -55,6 +56,18 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
             Ok(Turn::Orphaned) | Err(_) => exit_now(1),
         }
     }
+    if is_command {
+        zend::relay::leave_script();
+        let mut hooks = Hooks { before_fork: Vec::new(), app: &Zval::null() };
+        match rr_process::zygote::serve(control, &mut hooks, &mut zend::fork) {
+            Ok(Turn::Worker(mut new)) => match new.start.script.take() {
+                Some(script) => command::run(script, *new),
+                None => exit_now(FAILED),
+            },
+            Ok(Turn::Exit) => exit_now(0),
+            Ok(Turn::Orphaned) | Err(_) => exit_now(1),
+        }
+    }
     let mut hooks = Hooks { before_fork: callables(&server.before_fork), app: &booted.app };
     let turn = rr_process::zygote::serve(control, &mut hooks, &mut zend::fork);
     match turn {
@@ -69,7 +82,11 @@ pub(crate) fn run(server: &Server, control: OwnedFd) -> PhpResult<i64> {
 }
 
 /// An exec'ed worker: boots and serves.
-pub(crate) fn run_exec(server: &Server, new: NewWorker) -> PhpResult<i64> {
+pub(crate) fn run_exec(server: &Server, mut new: NewWorker) -> PhpResult<i64> {
+    if let Some(script) = new.start.script.take() {
+        zend::relay::leave_script();
+        command::run(script, new)
+    }
     let config = server.load().ok().map(|loaded| loaded.config);
     leaks::enable(config.as_ref().is_some_and(|config| config.dev.leaks));
     let http = config.and_then(|config| config.http);

@@ -10,6 +10,7 @@
 pub(crate) mod counter;
 pub(crate) mod dev;
 pub(crate) mod embedded;
+pub(crate) mod relay;
 pub(crate) mod values;
 pub(crate) mod vitals;
 pub(crate) mod web;

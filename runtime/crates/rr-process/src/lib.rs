@@ -11,5 +11,5 @@ pub mod worker;
 pub mod zygote;
 
 pub use assignment::{Assignment, User};
-pub use message::{End, Message, Start};
+pub use message::{End, Message, Script, Start};
 pub use role::{Kind, Role, allowed};

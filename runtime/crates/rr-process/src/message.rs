@@ -19,6 +19,24 @@ pub struct Start {
     pub ring: usize,
     /// Microseconds to look for work before sleeping.
     pub spin_us: u64,
+    /// The script of a command worker, where it is no call of the booted app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
+}
+
+/// What PHP's command line would run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// The server's process id, for the handshake (WRK-02).
+    pub server: u32,
+    /// The script.
+    pub path: String,
+    /// What follows it.
+    pub arguments: Vec<String>,
+    /// Environment variables on top of the zygote's.
+    pub env: Vec<(String, String)>,
+    /// PHP settings, as `-d` gives them.
+    pub ini: Vec<(String, String)>,
 }
 
 /// How a worker ended, as the zygote saw it.
@@ -142,7 +160,8 @@ mod tests {
     #[test]
     fn messages_arrive_and_those_out_of_role_are_refused() {
         let (master, zygote) = rr_os::message::pair().expect("pair");
-        let start = Start { worker: 1, pool: "http".to_owned(), slot: 0, ring: 4096, spin_us: 0 };
+        let start =
+            Start { worker: 1, pool: "http".to_owned(), slot: 0, ring: 4096, spin_us: 0, script: None };
         send(&master, &Message::Fork(start.clone()), &[master.as_fd()]).expect("sends");
         let (message, descriptors) =
             receive(&zygote, Role::Master, Role::Zygote).expect("receives").expect("a message");

@@ -10,6 +10,8 @@ pub const MAX_CONTEXT: usize = 16 << 20;
 pub const MAX_ERROR: usize = 64 << 10;
 /// Bytes of a control frame.
 const MAX_CONTROL: usize = 4 << 10;
+/// Bytes that are shown of what is no frame.
+const MAX_STRAY: usize = 1 << 10;
 /// Bytes of a reply that are handed on together; a longer frame comes in several pieces.
 pub const PIECE: usize = 256 << 10;
 /// WRK-06, WRK-10: in a worker's context it asks to be replaced, in a control frame it is told to leave.
@@ -117,6 +119,13 @@ impl Decoder {
     #[must_use]
     pub fn stray(&self) -> Option<String> {
         stray(&self.buffer[self.read..])
+    }
+
+    /// Drops what came instead of a frame, where what follows it may be one again.
+    pub fn forget(&mut self) {
+        self.buffer.clear();
+        self.read = 0;
+        self.frame = None;
     }
 
     /// The next thing that is said; `None` until more bytes come.
@@ -255,10 +264,16 @@ pub fn stray(bytes: &[u8]) -> Option<String> {
     if bytes.is_empty() {
         return None;
     }
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_CONTROL)]);
-    let text = text.trim();
+    // Up to where a frame may follow it.
+    let shown = |byte: &u8| *byte >= b' ' || byte.is_ascii_whitespace();
+    let length = bytes.iter().take(MAX_STRAY).take_while(|byte| shown(byte)).count();
+    let text = String::from_utf8_lossy(&bytes[..length]);
+    let text = match text.trim() {
+        "" => format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(16)])),
+        text => text.to_owned(),
+    };
     Some(if bytes.starts_with(NOT_OPENED) {
-        text.to_owned()
+        text
     } else {
         format!(
             "validation failed on the message sent to STDOUT, see: \

@@ -4,8 +4,10 @@
 
 mod logging;
 mod metrics;
+mod port;
 
 pub use metrics::Meter;
+pub use port::{Port, PortError};
 pub use rr_shm::cells::Cells;
 pub use rr_shm::table;
 
@@ -14,6 +16,7 @@ use rr_shm::frames::Frame;
 use rr_shm::segment::{self, Lane, NOBODY, WorkerEnd};
 use rr_shm::shard::Bell;
 use rr_shm::sleep::{DATA, SPACE};
+use rr_wire::relay::STOP;
 use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags, Header};
 use std::os::fd::{AsFd, OwnedFd};
@@ -89,6 +92,10 @@ pub struct Unit {
     pub context: usize,
     /// More of the body follows.
     pub more: bool,
+    /// How the context is encoded: `RAW` for native workers.
+    pub codec: Flags,
+    /// Bytes of the whole body, where a command worker gets it in parts.
+    pub length: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -184,6 +191,12 @@ impl Session {
         self.current.as_ref().is_some_and(|current| self.end.is_cancelled(current.sequence))
     }
 
+    /// Whether more of the running unit's body is to be read.
+    #[must_use]
+    pub fn body_follows(&self) -> bool {
+        self.open().is_some_and(|current| current.body_follows)
+    }
+
     /// Waits for the next unit of work.
     ///
     /// # Errors
@@ -191,13 +204,22 @@ impl Session {
     pub fn receive(&mut self) -> Result<Event, SessionError> {
         self.current = None;
         loop {
-            let Some(frame) = self.next(Lane::Work)? else {
-                self.idle(Lane::Work)?;
-                continue;
-            };
+            if let Some(event) = self.poll()? {
+                return Ok(event);
+            }
+            self.idle(Lane::Work)?;
+        }
+    }
+
+    /// What there is to do, if there is something now.
+    ///
+    /// # Errors
+    /// As [`Session::receive`].
+    pub fn poll(&mut self) -> Result<Option<Event>, SessionError> {
+        while let Some(frame) = self.next(Lane::Work)? {
             if frame.header.flags.has(Flags::CONTROL) {
                 return match &frame.payload[..] {
-                    br#"{"stop":true}"# => Ok(Event::Stop),
+                    STOP => Ok(Some(Event::Stop)),
                     other => Err(SessionError::Unexpected(String::from_utf8_lossy(other).into_owned())),
                 };
             }
@@ -209,8 +231,11 @@ impl Session {
             let more = frame.header.bits.has(Bits::STREAM);
             self.current =
                 Some(Current { sequence, body_follows: more, answered: false, began: Instant::now() });
-            return Ok(Event::Unit(Unit { sequence, payload: frame.payload, context, more }));
+            let (codec, length) = (frame.header.flags, frame.header.options().get(2).copied());
+            let unit = Unit { sequence, payload: frame.payload, context, more, codec, length };
+            return Ok(Some(Event::Unit(unit)));
         }
+        Ok(None)
     }
 
     /// The next piece of the running unit's body; `None` at its end.
@@ -260,21 +285,44 @@ impl Session {
     /// # Errors
     /// `Cancelled` when nobody reads; the unit must still be ended with [`Session::end_cancelled`].
     pub fn reply(&mut self, context: &[u8], body: &[u8], more: bool) -> Result<(), SessionError> {
+        self.reply_in(Flags::RAW, context, body, more)
+    }
+
+    /// The same with a context in another encoding than that of native workers.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn reply_in(
+        &mut self,
+        codec: Flags,
+        context: &[u8],
+        body: &[u8],
+        more: bool,
+    ) -> Result<(), SessionError> {
         let (limit, piece) = (self.end.max_payload(Lane::Work), self.end.piece(Lane::Work));
         if context.len() > limit {
             return Err(SessionError::TooLarge { what: "a response head", size: context.len(), limit });
         }
         if context.len() + body.len() <= limit {
-            return self.reply_frame(Flags::RAW, context, body, more);
+            return self.reply_frame(codec, context, body, more);
         }
         let (first, mut rest) = body.split_at(piece.saturating_sub(context.len()));
-        self.reply_frame(Flags::RAW, context, first, true)?;
+        self.reply_frame(codec, context, first, true)?;
         while rest.len() > piece {
             let (next, left) = rest.split_at(piece);
-            self.reply_frame(Flags::RAW, b"", next, true)?;
+            self.reply_frame(codec, b"", next, true)?;
             rest = left;
         }
-        self.reply_frame(Flags::RAW, b"", rest, more)
+        self.reply_frame(codec, b"", rest, more)
+    }
+
+    /// WRK-06: asks to be replaced; the running unit, of which nothing was answered, gets another worker.
+    ///
+    /// # Errors
+    /// The channel is broken.
+    pub fn give_back(&mut self) -> Result<(), SessionError> {
+        self.answered();
+        self.push(Lane::Work, Header::new(Flags::CONTROL, Bits::default(), &[], 0), [STOP, b""])
     }
 
     /// Ends the response while the unit goes on: its worker still has something to do. The unit must be ended with
@@ -478,7 +526,9 @@ impl Session {
 
 fn work_options(frame: &Frame) -> Result<(usize, u32), SessionError> {
     match frame.header.options() {
-        &[context, sequence] if context as usize <= frame.payload.len() => Ok((context as usize, sequence)),
+        &[context, sequence] | &[context, sequence, _] if context as usize <= frame.payload.len() => {
+            Ok((context as usize, sequence))
+        }
         other => Err(SessionError::Unexpected(format!("options {other:?}"))),
     }
 }

@@ -20,6 +20,9 @@ section! {
         env: Vec<(String, String)> = Vec::new() => Environment;
         /// How command workers are connected: `pipes`, `tcp://host:port` or `unix://file`.
         relay: String = "pipes".into() => RELAY;
+        /// Ours: where the command is `php script arguments`, its workers are forks of a PHP that has started already,
+        /// and their pipes are shared memory.
+        fork: bool = true => Flag;
         /// A command that runs once before any worker.
         on_init: Option<OnInit> = None => Maybe;
     }

@@ -1,4 +1,7 @@
-//! Command workers (rows WRK-01…13): programs that speak goridge frames over pipes, or over a socket they connect to.
+//! Command workers (rows WRK-01…13): programs that speak goridge frames over pipes, or over a socket they connect to; or
+//! forks of the zygote that run the same script (`fork.rs`).
+
+mod fork;
 
 use crate::admin::COMPATIBLE;
 use crate::generation::Nursery;
@@ -12,6 +15,7 @@ use rr_os::process::Exit;
 use rr_os::sentry::{self, Foreign, Keeper, signal_group};
 use rr_os::user::Identity;
 use rr_pool::{Ended, Interrupt, Process, Spawned};
+use rr_process::Script;
 use rr_relay::{Greeted, Pump, Relay, Worker};
 use rr_service::command;
 use rr_wire::relay::{self, Said};
@@ -92,11 +96,13 @@ pub(crate) struct Commands {
     base: Base,
     link: Link,
     patience: Duration,
+    /// What a fork runs, or why there can be none.
+    script: Result<Script, String>,
 }
 
 impl Commands {
     /// The command of pool `http`: its own, or the server's.
-    pub(crate) fn new(config: &Config, base: &Base, link: &Link) -> Option<Self> {
+    pub(crate) fn new(config: &Config, base: &Base, link: &Link, php: &Path) -> Option<Self> {
         let pool = config.http.as_ref().map(|http| &http.pool)?;
         let words = if pool.command.is_empty() { &config.server.command } else { &pool.command };
         let mut env = pairs(&base.env);
@@ -114,8 +120,24 @@ impl Commands {
         }
         set(&mut env, "RR_VERSION", COMPATIBLE);
         set(&mut env, "RR_MODE", "http");
+        let script = match (link, config.server.fork) {
+            (Link::Socket(..), _) => Err("server.relay is a socket".to_owned()),
+            (_, false) => Err("server.fork is off".to_owned()),
+            (Link::Pipes, true) => fork::script(words, &env, &base.cwd, php),
+        };
+        let own = [("RR_RELAY", dsn), ("RR_VERSION", COMPATIBLE), ("RR_MODE", "http")];
+        let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let script = script.map(|script| Script {
+            server: rr_os::process::id(),
+            env: config.server.env.iter().cloned().chain(own).collect(),
+            ..script
+        });
+        if let Err(why) = &script {
+            tracing::info!(target: "server", "workers are programs of their own: {why}");
+        }
         Some(Self {
             words: words.clone(),
+            script,
             env,
             base: base.clone(),
             link: link.clone(),
@@ -123,7 +145,12 @@ impl Commands {
         })
     }
 
-    /// Starts worker number `worker` with bit `slot`.
+    /// What a fork runs; `None`: workers are programs of their own.
+    pub(crate) fn script(&self) -> Option<Script> {
+        self.script.as_ref().ok().cloned()
+    }
+
+    /// Starts worker number `worker` with bit `slot`, as a program of its own.
     ///
     /// # Errors
     /// The text of why it does not come up.
