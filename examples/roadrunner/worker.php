@@ -8,10 +8,10 @@ declare(strict_types=1);
 const CONTROL = 0x01;
 const JSON = 0x08;
 const ERROR = 0x40;
-const PROTOBUF = 0x80;
 const STREAM = 0x01;
 const STOP = 0x02;
 const PING = 0x04;
+const PONG = 0x08;
 
 /** The two ends of the relay: standard streams, or a socket. */
 final class Relay
@@ -129,7 +129,7 @@ while (($frame = $relay->receive()) !== null) {
         $relay->send(CONTROL, null, json_encode(['pid' => getmypid()]));
         continue;
     }
-    if ($frame['bits'] & STOP) {
+    if ($frame['bits'] & (STOP | PONG)) {
         // It came when the stream was over.
         continue;
     }

@@ -6,7 +6,8 @@ use crate::zend;
 use rr_os::process::exit_now;
 use rr_process::message::Script;
 use rr_process::worker::NewWorker;
-use rr_worker::Port;
+use rr_wire::relay::RelayError;
+use rr_worker::{Port, PortError};
 use std::cell::RefCell;
 use std::ffi::CString;
 
@@ -46,9 +47,7 @@ fn serve(script: Script, new: NewWorker) -> i32 {
 }
 
 /// Uses the port. No PHP code runs inside.
-fn with<T>(
-    work: impl FnOnce(&mut Port, &mut rr_worker::Session) -> Result<T, rr_worker::PortError>,
-) -> Option<T> {
+fn with<T>(work: impl FnOnce(&mut Port, &mut rr_worker::Session) -> Result<T, PortError>) -> Option<T> {
     let done = PORT.with(|port| {
         let mut port = port.try_borrow_mut().ok()?;
         let port = port.as_mut()?;
@@ -69,7 +68,7 @@ pub(crate) fn read(into: &mut [u8], wait: bool) -> (Option<usize>, bool) {
 /// `fwrite(STDOUT)`.
 pub(crate) fn write(bytes: &[u8]) -> bool {
     let written = with(|port, session| match port.write(session, bytes) {
-        Err(rr_worker::PortError::Relay(_)) => Ok(port.stray()),
+        Err(PortError::Relay(RelayError::NotAFrame(_))) => Ok(port.stray()),
         other => other.map(|()| None),
     });
     match written {

@@ -259,13 +259,16 @@ impl RelayEnd {
                 let length = u32::try_from(context.len()).unwrap_or(u32::MAX);
                 let options = [length, current.sequence, micros(current.began)];
                 let bits = if more { Bits::STREAM } else { plain };
+                if stream {
+                    shared.tell_cancelled();
+                }
+                // A stream that was stopped has its answer: another would be taken for a request.
+                if ping && !shared.current.as_ref().is_some_and(|current| current.told) {
+                    shared.down.extend_from_slice(&relay::pong());
+                }
                 if !more {
                     shared.current = None;
                 }
-                if ping {
-                    shared.down.extend_from_slice(&relay::pong());
-                }
-                shared.tell_cancelled();
                 let mut payload = context;
                 if payload.is_empty() {
                     payload = body;
@@ -392,8 +395,9 @@ mod tests {
         assert_eq!(sent(&end), b"", "it may not stream at all");
         end.say(reply(b"one", true), 1);
         assert_eq!(sent(&end), relay::cancel());
-        end.say(reply(b"two", true), 1);
-        assert_eq!(sent(&end), b"");
+        let Said::Reply { codec, context, body, .. } = reply(b"two", true) else { unreachable!() };
+        end.say(Said::Reply { codec, context, body, more: true, ping: true, stream: true }, 1);
+        assert_eq!(sent(&end), b"", "not even to a ping");
         end.say(reply(b"", false), 1);
         assert_eq!(channel.send(Lane::Work, unit(2, b"ctx", None), [b"ctx", b""]), Ok(true));
         channel.cancel(1);

@@ -387,13 +387,18 @@ impl Core {
         let Some(worker) = self.worker(slot) else { return };
         let booting = worker.state.get() == State::Booting;
         worker.advance(State::Dead, now);
-        worker.verdict.get_or_insert_with(|| error.to_string());
+        let verdict = match error {
+            // It had nothing that it could have run.
+            ExecError::WorkerDied(why) if booting => why.clone(),
+            error => error.to_string(),
+        };
+        worker.verdict.get_or_insert(verdict.clone());
         worker.process.kill();
         for held in worker.held.drain(..) {
             held.unit.fail(error.clone());
         }
         if booting {
-            self.boot_failed(error.to_string(), now);
+            self.boot_failed(verdict, now);
         }
     }
 

@@ -163,7 +163,11 @@ impl Port {
                         Err(SessionError::Cancelled) | Ok(()) => {}
                         Err(error) => return Err(error.into()),
                     }
-                    if ping && !self.tell_cancelled(session) {
+                    if stream {
+                        self.tell_cancelled(session);
+                    }
+                    // Not to a stream that was stopped: it has its answer.
+                    if ping && !self.told {
                         self.pending.extend_from_slice(&relay::pong());
                     }
                 }

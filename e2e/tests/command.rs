@@ -1,0 +1,603 @@
+//! Command workers (rows WRK-01…13, HTTP-01…16, FR-10…14): the same app over pipes, sockets, and in forks whose relay is
+//! in shared memory.
+
+use e2e::{Client, Options, Process, Server, eventually, kill, skip, workspace};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::time::Duration;
+
+/// How workers are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Fork,
+    Pipes,
+    Tcp,
+    Unix,
+}
+
+const ALL: [Way; 4] = [Way::Fork, Way::Pipes, Way::Tcp, Way::Unix];
+/// Those whose bytes the master reads itself.
+const PROGRAMS: [Way; 3] = [Way::Pipes, Way::Tcp, Way::Unix];
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
+fn php() -> String {
+    e2e::php().display().to_string()
+}
+
+/// A server with this command and one worker. `more` are lines of YAML.
+fn options(way: Way, command: &str, more: &str) -> Options {
+    let relay = match way {
+        Way::Fork => "pipes\n  fork: true".to_owned(),
+        Way::Pipes => "pipes\n  fork: false".to_owned(),
+        Way::Tcp => format!("tcp://127.0.0.1:{}", free_port()),
+        Way::Unix => "unix://relay.sock".to_owned(),
+    };
+    let yaml = format!(
+        "version: '3'\nserver:\n  command: {command}\n  relay: {relay}\n  env:\n    - Foo_Bar: baz\nhttp:\n  \
+         address: ${{HTTP_ADDRESS}}\n  pool:\n    num_workers: 1\n{more}"
+    );
+    let source = "<?php RoadRunner\\Server::fromFile('.rr.yaml')->run();";
+    // The relay of a worker is two descriptors more while it is replaced.
+    Options::source(source).file(".rr.yaml", &yaml).expect_errors().descriptors_may_grow()
+}
+
+fn example(way: Way, more: &str) -> Options {
+    let worker = workspace().join("examples/roadrunner/worker.php");
+    options(way, &format!("['{}', '{}', '-x', 'a b']", php(), worker.display()), more)
+}
+
+fn faulty(way: Way, more: &str) -> Options {
+    let worker = workspace().join("e2e/php/roadrunner/faults.php");
+    options(way, &format!("['{}', '{}']", php(), worker.display()), more)
+}
+
+fn json(server: &Server, target: &str) -> Value {
+    let response = server.get(target);
+    assert_eq!(response.status, 200, "{}\n{}", response.text(), server.logs.text());
+    serde_json::from_slice(&response.body).expect("JSON")
+}
+
+fn post(server: &Server, target: &str, kind: &str, body: &[u8]) -> (u16, Value) {
+    let mut client = server.client();
+    let length = body.len();
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: app.test\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    client.send(&[head.as_bytes(), body].concat());
+    let response = client.read();
+    (response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null))
+}
+
+fn sha1(value: &Value) -> &str {
+    value["sha1"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn http_03_to_07_a_request_is_what_clients_of_roadrunner_read() {
+    for way in ALL {
+        let server = example(way, "").start();
+        let mut client = server.client();
+        client.send(
+            b"GET /a%20b?x[y]=1&z=2 HTTP/1.1\r\nHost: app.test:8080\r\nX-foo-bar: 1\r\nX-Foo-Bar: 2\r\nCookie: a=b%20c; a=d+e\r\n\r\n",
+        );
+        let answer: Value = serde_json::from_slice(&client.read().body).expect("JSON");
+        let request = &answer["request"];
+        assert_eq!(request["uri"], "http://app.test:8080/a%20b?x[y]=1&z=2", "{way:?}");
+        assert_eq!((&request["method"], &request["protocol"]), (&"GET".into(), &"HTTP/1.1".into()));
+        assert_eq!(
+            (&request["remoteAddr"], &request["rawQuery"]),
+            (&"127.0.0.1".into(), &"x[y]=1&z=2".into())
+        );
+        assert_eq!(request["headers"]["X-Foo-Bar"], serde_json::json!(["1", "2"]));
+        assert!(request["headers"].get("Host").is_none(), "HTTP-06");
+        assert_eq!(request["cookies"]["a"], "d e", "HTTP-07");
+        assert_eq!((&request["parsed"], &request["uploads"]), (&false.into(), &Value::Null));
+        assert_eq!(answer["mode"], "http", "WRK-13");
+        assert!(answer["version"].as_str().is_some_and(|version| version.starts_with("2025.1.")));
+        server.stop();
+    }
+}
+
+#[test]
+fn wrk_01_a_worker_has_its_environment_arguments_and_folder() {
+    let script = "<?php
+        $answer = json_encode([$argv, getenv('FOO_BAR'), $_SERVER['FOO_BAR'], $_SERVER['RR_RELAY'], getcwd(),
+            $_SERVER['SCRIPT_FILENAME'], PHP_SAPI, ini_get('precision'), $_SERVER['argc']]);
+        require 'serve.php';";
+    let serve = "<?php
+        $frame = fn (int $flags, array $options, string $payload): string =>
+            ($head = pack('CCV', 16 | 3 + count($options), $flags, strlen($payload))) . pack('V', crc32($head)) . \"\\0\\0\"
+            . pack('V*', ...$options) . $payload;
+        while (strlen($prefix = fread(STDIN, 12)) === 12) {
+            ['flags' => $flags, 'length' => $length] = unpack('x/Cflags/Vlength', $prefix);
+            for ($rest = '', $left = $length + 4 * ((ord($prefix[0]) & 15) - 3); strlen($rest) < $left;) {
+                $rest .= fread(STDIN, $left - strlen($rest));
+            }
+            if (str_contains($rest, 'stop')) { exit(0); }
+            fwrite(STDOUT, $flags & 1 ? $frame(1, [], json_encode(['pid' => getmypid()]))
+                : $frame(8, [14], '{\"status\":200}' . $answer));
+            fflush(STDOUT);
+        }";
+    let mut answers = Vec::new();
+    for way in [Way::Fork, Way::Pipes] {
+        let command = format!("\"{} -d precision=7 worker -f=x -a\"", php());
+        let server = options(way, &command, "")
+            // As Octane's worker: no suffix, and a first line for the shell.
+            .file("worker", &format!("#!/usr/bin/env php\n{script}"))
+            .file("serve.php", serve)
+            .start();
+        let mut answer = json(&server, "/");
+        let here = std::mem::take(&mut answer[4]);
+        assert_eq!(here, server.dir().canonicalize().expect("a folder").display().to_string());
+        answers.push(answer);
+        server.stop();
+    }
+    let expected =
+        serde_json::json!([["worker", "-f=x", "-a"], "baz", "baz", "pipes", null, "worker", "cli", "7", 3]);
+    assert_eq!(answers, [expected.clone(), expected]);
+}
+
+#[test]
+fn http_08_to_11_bodies_are_raw_parsed_or_files() {
+    for way in ALL {
+        let server = example(way, "").start();
+        let (status, answer) = post(
+            &server,
+            "/form",
+            "application/x-www-form-urlencoded; charset=utf-8",
+            b"a[b]=1&c[]=2&c[]=3&d=%C3%A4+x",
+        );
+        let expected = serde_json::json!({"a": {"b": "1"}, "c": ["2", "3"], "d": "\u{e4} x"});
+        assert_eq!((status, &answer["body"]), (200, &expected), "{way:?}");
+        assert_eq!(answer["request"]["parsed"], true);
+        let form = b"--b\r\nContent-Disposition: form-data; name=\"f[x]\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\nabc\r\n--b\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\nv\r\n--b--\r\n";
+        let (_, answer) = post(&server, "/up", "multipart/form-data; boundary=b", form);
+        let file = &answer["request"]["uploads"]["f"]["x"];
+        assert_eq!(
+            (&file["name"], &file["mime"], &file["size"], &file["error"]),
+            (&"a.txt".into(), &"text/plain".into(), &3.into(), &0.into())
+        );
+        assert_eq!(answer["body"], serde_json::json!({"n": "v"}));
+        let stored = file["tmpName"].as_str().expect("a path");
+        eventually("the file goes with its request", || !std::path::Path::new(stored).exists());
+        // Longer than a ring, a pipe and what is kept in memory.
+        let long: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_le_bytes()[0] ^ 0x5a).collect();
+        for length in [0, 1, 100_000, 140_000, 3_000_000] {
+            let (status, answer) = post(&server, "/raw", "application/octet-stream", &long[..length]);
+            assert_eq!((status, answer["length"].as_u64()), (200, Some(length as u64)), "{way:?}");
+            assert_eq!(sha1(&answer).len(), 40);
+        }
+        for (body, status) in [("a=1&a[b]=2", 400), ("a=%zz", 400), ("a=1;b=2", 400)] {
+            let got = post(&server, "/", "application/x-www-form-urlencoded", body.as_bytes()).0;
+            assert_eq!(got, status, "HTTP-10: {body}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn http_02_protobuf_is_spoken_on_request_and_either_is_read() {
+    // The worker answers JSON to whatever it is asked.
+    let server = faulty(Way::Pipes, "  codec: protobuf").start();
+    assert!(server.get("/").text().starts_with("pid "));
+    server.stop();
+}
+
+#[test]
+fn wrk_05_an_error_is_a_500_and_its_worker_lives() {
+    for way in ALL {
+        let server = example(way, "").start();
+        let pid = json(&server, "/")["pid"].clone();
+        let response = server.get("/?do=error");
+        assert_eq!(
+            (response.status, response.text().contains("the app has failed")),
+            (500, false),
+            "{way:?}"
+        );
+        server.logs.expect("the app has failed");
+        assert_eq!(json(&server, "/")["pid"], pid);
+        server.stop();
+    }
+}
+
+#[test]
+fn wrk_07_a_stream_with_pings_comes_whole() {
+    for way in ALL {
+        let server = example(way, "").start();
+        let expected: String = (1..=20).map(|line| format!("line {line}\n")).collect();
+        for _ in 0..3 {
+            assert_eq!(server.get("/?do=stream").text(), expected, "{way:?}");
+        }
+        server.stop();
+    }
+}
+
+/// A worker that streams without end until it is told to stop, or once without end.
+fn endless(way: Way) -> Options {
+    let worker =
+        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let endless = worker
+        .replace("$line <= 20", "$line > 0")
+        .replace("\"line {$line}\\n\"", "str_repeat(\"line {$line}\\n\", 100)");
+    assert_ne!(worker, endless);
+    options(way, &format!("['{}', 'worker.php']", php()), "").file("worker.php", &endless)
+}
+
+#[test]
+fn wrk_08_a_stream_that_its_client_leaves_is_stopped_and_its_worker_lives() {
+    for way in ALL {
+        let server = endless(way).start();
+        let pid = json(&server, "/")["pid"].clone();
+        for _ in 0..3 {
+            let mut client = server.client();
+            client.send(b"GET /?do=stream HTTP/1.1\r\nHost: a\r\n\r\n");
+            client.read_head().expect("a head");
+            let mut read = 0;
+            while read < 100_000 {
+                read += client.read_chunk().expect("a chunk").len();
+            }
+            drop(client);
+            assert_eq!(json(&server, "/")["pid"], pid, "{way:?}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn wrk_06_a_worker_that_asks_to_be_replaced_loses_no_request() {
+    for way in ALL {
+        let mark = format!("rr-e2e-mark-{}-{way:?}", std::process::id());
+        let server = faulty(way, "").env("MARK", mark.as_str()).start();
+        let mark = std::env::temp_dir().join(mark);
+        // Also one whose body was on its way.
+        for length in [0, 1_000_000] {
+            let mut client = server.client();
+            let body = vec![b'x'; length];
+            let head = format!("POST /?do=retry HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+            client.send(&[head.as_bytes(), &body].concat());
+            let response = client.read();
+            assert_eq!(response.status, 200, "{way:?} {length}");
+            let read: usize = response.text().trim_start_matches("second ").parse().expect("a length");
+            assert!(read >= length);
+            std::fs::remove_file(&mark).expect("the first worker has left its mark");
+        }
+        // After the answer, as Octane does it.
+        for _ in 0..5 {
+            assert_eq!(server.get("/?do=after").text(), "bye", "{way:?}");
+            assert!(server.get("/").text().starts_with("pid "));
+        }
+        // Those that only ever ask do not go on for ever.
+        assert_eq!(server.get("/?do=returns").status, 500);
+        assert!(server.get("/").text().starts_with("pid "));
+        server.stop();
+    }
+}
+
+#[test]
+fn what_a_worker_says_wrong_ends_it_and_nothing_else() {
+    for way in PROGRAMS {
+        let server = faulty(way, "").start();
+        for (fault, text) in [
+            ("context", "a context of"),
+            ("options", "options length should be equal 1"),
+            ("close", "has closed its end of the relay"),
+            ("status", "no JSON of one"),
+        ] {
+            assert_eq!(server.get(&format!("/?do={fault}")).status, 500, "{way:?} {fault}");
+            server.logs.expect(text);
+            assert!(server.get("/").text().starts_with("pid "), "{way:?} {fault}");
+        }
+        assert_eq!(server.get("/?do=twice").text(), "one");
+        server.logs.expect("nobody asked for");
+        assert!(server.get("/").text().starts_with("pid "));
+        server.stop();
+    }
+}
+
+#[test]
+fn fr_13_a_promise_of_four_gigabytes_costs_nothing_and_ends_by_exec_ttl() {
+    for way in ALL {
+        let server = faulty(way, "    supervisor: {exec_ttl: 300ms}").start();
+        let before = e2e::private_memory(server.pid());
+        let mut client = server.client();
+        client.send(b"GET /?do=huge HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        // What there is of it does not make a piece, or does.
+        let _ = client.read_to_end();
+        assert!(e2e::private_memory(server.pid()) < before + (64 << 20), "{way:?}");
+        assert_eq!(server.get("/?do=never").status, 500, "POOL-05");
+        assert!(server.get("/").text().starts_with("pid "));
+        server.stop();
+    }
+}
+
+/// Seeded: the number in the failure's text is the seed.
+#[test]
+fn frames_that_are_damaged_end_one_worker_at_most() {
+    for way in PROGRAMS {
+        let server = faulty(way, "    supervisor: {exec_ttl: 500ms}").start();
+        for seed in 0..40 {
+            for fault in ["random", "noise"] {
+                let mut client = server.client();
+                client.send(
+                    format!("GET /?do={fault}&seed={seed} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                        .as_bytes(),
+                );
+                let _ = client.read_to_end();
+            }
+        }
+        assert!(server.get("/").text().starts_with("pid "), "{way:?}");
+        server.stop();
+    }
+}
+
+#[test]
+fn fr_11_what_is_printed_to_the_relay_is_shown() {
+    let server = example(Way::Pipes, "").start();
+    assert_eq!(server.get("/?do=print").status, 500);
+    server.logs.expect("stdout-crc, invalid message: this breaks the protocol");
+    json(&server, "/");
+    server.stop();
+    // A fork has a relay of its own: what is no frame goes to the log, and the request has its answer.
+    let server = example(Way::Fork, "").start();
+    let pid = json(&server, "/?do=print")["pid"].clone();
+    server.logs.expect("this breaks the protocol");
+    assert_eq!(json(&server, "/")["pid"], pid);
+    server.stop();
+}
+
+#[test]
+fn a_worker_that_is_killed_is_replaced_and_its_request_fails() {
+    for way in ALL {
+        let server = faulty(way, "").start();
+        let pid: u32 = server.get("/").text().trim_start_matches("pid ").parse().expect("a pid");
+        let mut client = server.client();
+        client.send(b"GET /?do=never HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.logs.expect("for ever");
+        kill(pid, 9);
+        assert_eq!(client.read().status, 500, "{way:?}");
+        let next: u32 = server.get("/").text().trim_start_matches("pid ").parse().expect("a pid");
+        assert_ne!(next, pid);
+        server.stop();
+    }
+}
+
+#[test]
+fn wrk_04_a_worker_that_does_not_come_up_says_why() {
+    for way in ALL {
+        for (fault, texts) in [
+            ("die", &["exit code 7", "the database is not there"][..]),
+            ("print", &["Warning: something at the start"]),
+            ("no-pid", &["pid should be greater than 0"]),
+            ("no-hello", &["no CONTROL flag"]),
+            ("nonsense", &["a control frame that says \"hello\""]),
+        ] {
+            let sockets = matches!(way, Way::Tcp | Way::Unix);
+            // A fork takes what is no frame for the log, and ends without a word.
+            let texts = if way == Way::Fork && fault == "print" { &["exit code 0"][..] } else { texts };
+            let ended = faulty(way, "    allocate_timeout: 3s").env("FAULT", fault).finish();
+            assert_eq!(ended.code, Some(1), "{way:?} {fault}: {}", ended.stderr);
+            let texts = if sockets && fault != "die" { &["server.relay"][..] } else { texts };
+            for text in texts {
+                assert!(ended.stderr.contains(text), "{way:?} {fault}, {text}: {}", ended.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_run_says_why() {
+    for (command, text) in [
+        ("no-such-program x", "no-such-program was not found in PATH"),
+        ("./data", "is not executable"),
+        ("sh -c 'exit 3'", "exit code"),
+        (&format!("{} missing.php", php()), "Could not open input file: missing.php"),
+        (&format!("{} -d x=1", php()), "it was not ready within allocate_timeout"),
+    ] {
+        let ended = options(Way::Fork, &format!("\"{command}\""), "    allocate_timeout: 3s")
+            .file("data", "x")
+            .finish();
+        assert_eq!(ended.code, Some(1), "{command}: {}", ended.stderr);
+        assert!(ended.stderr.contains(text), "{command}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_relay_that_is_taken_is_an_error_at_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = taken.local_addr().expect("an address").port();
+    let yaml = format!(
+        "version: '3'\nserver: {{command: php worker.php, relay: 'tcp://127.0.0.1:{port}'}}\nhttp: {{address: '127.0.0.1:0'}}"
+    );
+    let ended = Options::source("<?php RoadRunner\\Server::fromFile('.rr.yaml')->run();")
+        .file(".rr.yaml", &yaml)
+        .finish();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("server.relay: cannot listen on"), "{}", ended.stderr);
+}
+
+#[test]
+fn wrk_03_strangers_at_the_relay_disturb_nobody() {
+    let port = free_port();
+    let yaml_relay = format!("tcp://127.0.0.1:{port}");
+    let server = faulty(Way::Tcp, "").env("RELAY", yaml_relay.as_str());
+    let server = server.start();
+    let relay = server.read(".rr.yaml");
+    let relay = relay.lines().find_map(|line| line.trim().strip_prefix("relay: tcp://")).expect("the relay");
+    let mut strangers: Vec<Client> = (0..20).map(|_| Client::connect(relay)).collect();
+    for (index, stranger) in strangers.iter_mut().enumerate() {
+        stranger.send(if index % 2 == 0 { &b"GET / HTTP/1.1\r\n\r\n"[..] } else { b"\x13" });
+    }
+    let pid: u32 = server.get("/").text().trim_start_matches("pid ").parse().expect("a pid");
+    kill(pid, 9);
+    eventually("another worker connects", || server.get("/").text() != format!("pid {pid}"));
+    drop(strangers);
+    server.stop();
+}
+
+#[test]
+fn a_wrapper_may_start_the_worker() {
+    // RoadRunner refuses it: the process that connects is not the one it has started.
+    for way in PROGRAMS {
+        let worker = workspace().join("e2e/php/roadrunner/faults.php");
+        let command = format!("['sh', '-c', '{} {}; exit $?']", php(), worker.display());
+        let server = options(way, &command, "").start();
+        assert!(server.get("/").text().starts_with("pid "), "{way:?}");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_fork_is_what_a_plain_command_gets_and_others_say_why_not() {
+    let names = |server: &Server| -> Vec<String> {
+        server.processes().into_iter().map(|process: Process| process.name).collect()
+    };
+    let server = example(Way::Fork, "").start();
+    assert!(names(&server).iter().any(|name| name == "rr-worker"), "{:?}", names(&server));
+    server.stop();
+    for (command, why) in [
+        ("sh -c 'exec php WORKER'", "is not the PHP of the server"),
+        ("php -n WORKER", "PHP's option -n"),
+        ("php -d opcache.enable=0 WORKER", "opcache.enable can only be set when PHP starts"),
+    ] {
+        let worker = workspace().join("examples/roadrunner/worker.php").display().to_string();
+        let words: Vec<String> = match command.split_once('\'') {
+            Some((head, script)) => {
+                let script = script.trim_end_matches('\'').replace("WORKER", &worker).replace("php", &php());
+                head.split_whitespace().map(str::to_owned).chain([script]).collect()
+            }
+            None => command.split(' ').map(|word| word.replace("WORKER", &worker)).collect(),
+        };
+        let list =
+            serde_json::to_string(&words).expect("JSON").replacen("\"php\"", &format!("\"{}\"", php()), 1);
+        let server = options(Way::Fork, &list, "").start();
+        server.logs.expect(why);
+        json(&server, "/");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_reload_replaces_workers_and_loses_nothing() {
+    for way in ALL {
+        let server = example(way, "").start();
+        let before = json(&server, "/")["pid"].clone();
+        server.signal(1);
+        server.logs.expect("reloaded");
+        let after = json(&server, "/")["pid"].clone();
+        assert_ne!(before, after, "{way:?}");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_script_that_calls_over_rpc_before_it_asks_for_work_gets_its_answer() {
+    let port = free_port();
+    let worker =
+        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let call = "$socket = stream_socket_client($_SERVER['RR_RPC']);
+        $head = pack('CCV', 16 | 5, 8, 15);
+        fwrite($socket, $head . pack('V', crc32($head)) . \"\\0\\0\" . pack('VV', 1, 11) . 'rpc.Versiontrue');
+        fwrite(STDERR, 'answer: ' . substr(fread($socket, 100), 20) . \"\\n\");\n$relay = new Relay(";
+    let worker = worker.replacen("$relay = new Relay(", call, 1);
+    for way in [Way::Fork, Way::Pipes] {
+        let more = format!("rpc: {{listen: 'tcp://127.0.0.1:{port}'}}");
+        let server =
+            options(way, &format!("['{}', 'worker.php']", php()), &more).file("worker.php", &worker).start();
+        server.logs.expect("answer: rpc.Version\"2025.1.");
+        json(&server, "/");
+        server.stop();
+    }
+}
+
+#[test]
+fn on_init_runs_once_before_the_workers() {
+    let options = |init: &str| {
+        let worker = workspace().join("e2e/php/roadrunner/faults.php");
+        let yaml = format!(
+            "version: '3'\nserver:\n  command: ['{}', '{}']\n  on_init: {init}\nhttp: {{address: '127.0.0.1:0', pool: {{num_workers: 1}}}}",
+            php(),
+            worker.display()
+        );
+        Options::source("<?php RoadRunner\\Server::fromFile('.rr.yaml')->run();")
+            .file(".rr.yaml", &yaml)
+            .expect_errors()
+            .descriptors_may_grow()
+    };
+    let server =
+        options("{command: ['sh', '-c', 'echo prepared; printenv WORD; touch done'], env: {word: it}}")
+            .start();
+    server.logs.expect("on_init: prepared");
+    server.logs.expect("on_init: it");
+    assert!(server.file("done").exists());
+    server.stop();
+    let server = options("{command: ['sh', '-c', 'exit 4']}").start();
+    server.logs.expect("the command failed, exit code 4");
+    server.stop();
+    let ended = options("{command: ['sh', '-c', 'echo why; exit 4'], exit_on_error: true}").finish();
+    assert!(ended.code == Some(1) && ended.stderr.contains("exit code 4: why"), "{}", ended.stderr);
+    let server = options("{command: sleep 1000, exec_timeout: 100ms}").start();
+    server.logs.expect("it took longer than exec_timeout");
+    server.stop();
+}
+
+#[test]
+fn workers_run_as_the_user_that_the_config_names() {
+    if !e2e::is_root() {
+        return skip("only root can become another user");
+    }
+    for way in ALL {
+        let script = "<?php\nfwrite(STDERR, 'I am ' . posix_getpwuid(posix_geteuid())['name'] . ' at home in ' . getenv('HOME') . \"\\n\");\nrequire 'worker.inc';";
+        let worker =
+            std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+        let worker = worker.replace("declare(strict_types=1);", "");
+        let yaml = format!("['{}', 'start.php']\n  user: nobody", php());
+        let server = options(way, &yaml, "").file("start.php", script).file("worker.inc", &worker).start();
+        server.logs.expect("I am nobody at home in /nonexistent");
+        json(&server, "/");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_slow_upload_holds_no_worker() {
+    let server = example(Way::Fork, "").start();
+    let mut slow = server.client();
+    slow.send(
+        b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\nContent-Type: text/plain\r\n\r\nbegin",
+    );
+    slow.send(&vec![b'x'; 300_000]);
+    for _ in 0..5 {
+        json(&server, "/quick");
+    }
+    slow.send(&vec![b'y'; 99_995]);
+    let answer: Value = serde_json::from_slice(&slow.read().body).expect("JSON");
+    assert_eq!(answer["length"], 400_000);
+    server.stop();
+}
+
+#[test]
+fn many_requests_find_many_workers() {
+    for way in ALL {
+        let more = "";
+        let server = example(way, more).env("X", "1").start();
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let address = server.addr().to_owned();
+                std::thread::spawn(move || {
+                    let mut client = Client::connect(&address);
+                    client.patience(Duration::from_secs(60));
+                    for index in 0..50 {
+                        client.send(format!("GET /{index} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+                        let answer: Value = serde_json::from_slice(&client.read().body).expect("JSON");
+                        assert_eq!(answer["request"]["uri"], format!("http://a/{index}"));
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("all answered"));
+        server.stop();
+    }
+}
