@@ -66,7 +66,7 @@ fn post(server: &Server, target: &str, kind: &str, body: &[u8]) -> (u16, Value) 
     let head = format!(
         "POST {target} HTTP/1.1\r\nHost: app.test\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
     );
-    client.send(&[head.as_bytes(), body].concat());
+    client.send([head.as_bytes(), body].concat());
     let response = client.read();
     (response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null))
 }
@@ -163,6 +163,12 @@ fn http_08_to_11_bodies_are_raw_parsed_or_files() {
         assert_eq!(answer["body"], serde_json::json!({"n": "v"}));
         let stored = file["tmpName"].as_str().expect("a path");
         eventually("the file goes with its request", || !std::path::Path::new(stored).exists());
+        let (_, answer) = post(&server, "/empty", "application/x-www-form-urlencoded", b"");
+        assert_eq!(
+            (&answer["request"]["parsed"], &answer["length"]),
+            (&true.into(), &2.into()),
+            "HTTP-09: {{}}"
+        );
         // Longer than a ring, a pipe and what is kept in memory.
         let long: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_le_bytes()[0] ^ 0x5a).collect();
         for length in [0, 1, 100_000, 140_000, 3_000_000] {
@@ -257,7 +263,7 @@ fn wrk_06_a_worker_that_asks_to_be_replaced_loses_no_request() {
             let mut client = server.client();
             let body = vec![b'x'; length];
             let head = format!("POST /?do=retry HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-            client.send(&[head.as_bytes(), &body].concat());
+            client.send([head.as_bytes(), &body].concat());
             let response = client.read();
             assert_eq!(response.status, 200, "{way:?} {length}");
             let read: usize = response.text().trim_start_matches("second ").parse().expect("a length");
@@ -568,11 +574,11 @@ fn a_slow_upload_holds_no_worker() {
     slow.send(
         b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\nContent-Type: text/plain\r\n\r\nbegin",
     );
-    slow.send(&vec![b'x'; 300_000]);
+    slow.send(vec![b'x'; 300_000]);
     for _ in 0..5 {
         json(&server, "/quick");
     }
-    slow.send(&vec![b'y'; 99_995]);
+    slow.send(vec![b'y'; 99_995]);
     let answer: Value = serde_json::from_slice(&slow.read().body).expect("JSON");
     assert_eq!(answer["length"], 400_000);
     server.stop();

@@ -79,8 +79,8 @@ impl Relay {
                             None => group_of(pid).and_then(|group| expected.remove(&group)),
                             found => found,
                         };
-                        match sender.map(|sender| sender.send(greeted)) {
-                            Some(Ok(())) => return,
+                        match sender.map(|sender| sender.send(greeted).is_ok()) {
+                            Some(true) => return,
                             _ => format!("process {pid} is no worker that was started and has not connected"),
                         }
                     }

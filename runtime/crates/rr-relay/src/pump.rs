@@ -297,6 +297,7 @@ mod tests {
         ended.greet().await;
         let looks = ended.looks.load(Ordering::Relaxed);
         drop(ended.theirs);
+        // SLEEP: on paused time, past the moment at which it would be of no use.
         tokio::time::sleep(10 * GONE).await;
         assert_eq!(ended.looks.load(Ordering::Relaxed), looks, "its exit says why");
     }

@@ -87,6 +87,7 @@ pub(crate) async fn run(
         }
         Kind::Multipart => multipart(client, &parts, &mut body).await?,
     };
+    let payload = payload.for_codec(config.codec);
     let (context, codec) = match config.codec {
         Codec::Json => (json::request(&Context { parts: &parts, client, payload: &payload }), Flags::JSON),
         Codec::Protobuf => {
@@ -176,6 +177,14 @@ impl Payload {
 
     fn raw(body: Gathered) -> Self {
         Self { parsed: false, body, uploads: None, stored: None }
+    }
+
+    /// Clients that read JSON take an empty body for a broken one; the others fill in what is missing (HTTP-09).
+    fn for_codec(self, codec: Codec) -> Self {
+        if self.parsed && self.body.len() == 0 && codec == Codec::Json {
+            return Self { body: Gathered::of(Bytes::from_static(b"{}")), ..self };
+        }
+        self
     }
 
     fn parsed(tree: Vec<u8>, uploads: Option<Vec<u8>>, stored: Option<Stored>) -> Self {
