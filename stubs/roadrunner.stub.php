@@ -6,6 +6,25 @@
 
 namespace RoadRunner {
     /**
+     * The command line `rr`.
+     */
+    class Cli {
+        public function __construct() {}
+
+        /**
+         * Does what the arguments say, which are those behind the program's name. Returns the exit code; `serve` returns
+         * when the server has stopped.
+         *
+         * @param list<string> $arguments
+         * @throws ConfigException
+         *
+         * @param array $arguments
+         * @return int
+         */
+        public static function main(array $arguments): int {}
+    }
+
+    /**
      * A number that only goes up.
      */
     class Counter {

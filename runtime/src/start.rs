@@ -54,6 +54,8 @@ pub struct Launch {
     pub web: bool,
     /// Workers are the config's command; the script gives no handler.
     pub command: bool,
+    /// What stdout gets once the server serves (CLI-02).
+    pub announce: Option<String>,
 }
 
 /// Why a server did not start.
@@ -185,8 +187,18 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     };
     let dev = dev::of(&launch.loaded.config, &here, &launch.script, &launch.php);
     let foreign = Foreign { base, company, listener };
-    let server =
-        Server { config: launch.loaded.config, php: launch.php, shard, reactor, command, foreign, here, dev };
+    let announce = launch.announce;
+    let server = Server {
+        config: launch.loaded.config,
+        php: launch.php,
+        shard,
+        reactor,
+        command,
+        foreign,
+        here,
+        dev,
+        announce,
+    };
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
         .spawn(move || {
@@ -250,6 +262,7 @@ struct Server {
     foreign: Foreign,
     here: PathBuf,
     dev: Option<Arc<Dev>>,
+    announce: Option<String>,
 }
 
 impl Server {
@@ -352,6 +365,11 @@ impl Server {
         let php = self.php;
         Banner { addresses, workers, php, pid, boot: booted.took, memory: booted.memory, dev: watched }
             .show();
+        if let Some(announce) = &self.announce {
+            use std::io::Write;
+            // A reader that has gone away needs no answer.
+            let _ = writeln!(std::io::stdout(), "{announce}");
+        }
         let _ = rr_os::notify::notify(&format!("READY=1\nMAINPID={pid}\nSTATUS={workers} workers"));
         spawn_watchdog(self.config.endure.watchdog_sec);
         let grace = self.config.endure.grace_period;
