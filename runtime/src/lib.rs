@@ -18,6 +18,7 @@ mod settings;
 mod signals;
 mod start;
 mod supervisor;
+mod traffic;
 mod zygote;
 
 pub use start::{Launch, ServeError, serve};

@@ -4,7 +4,7 @@ use crate::admin::Desk;
 use crate::obituaries::Obituaries;
 use crate::settings;
 use rr_config::{CollectorType, Config};
-use rr_http::{ErrorPages, HttpPlugin};
+use rr_http::{ErrorPages, HttpPlugin, Traffic};
 use rr_kv::bolt::Bolt;
 use rr_kv::memcached::Memcached;
 use rr_kv::redis::Redis;
@@ -26,6 +26,8 @@ pub(crate) struct Entry {
     pub(crate) pool: rr_config::Pool,
     /// Read anew at a reload.
     pub(crate) pages: Arc<ErrorPages>,
+    /// Counts its requests (HS-11).
+    pub(crate) traffic: Option<Arc<Traffic>>,
 }
 
 /// The plugins that `config` asks for, bound to their addresses. Relative files are below `here`.
@@ -38,8 +40,10 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
         let pages = Arc::new(ErrorPages::default());
         pages.read(here, &http.error_pages)?;
         let plugin = HttpPlugin::bind(http.clone(), sockets).map_err(|error| error.to_string())?;
-        let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)));
-        entries.push(Entry { plugin, pool: settings::pool(http), pages });
+        let counted = http.middleware.iter().any(|name| name == settings::HTTP_METRICS);
+        let traffic = counted.then(Arc::<Traffic>::default);
+        let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)).with_traffic(traffic.clone()));
+        entries.push(Entry { plugin, pool: settings::pool(http), pages, traffic });
     }
     Ok(entries)
 }

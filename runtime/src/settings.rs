@@ -48,6 +48,9 @@ pub(crate) fn limits(pool: &Pool) -> Limits {
     }
 }
 
+/// Middleware that counts requests (HS-11).
+pub(crate) const HTTP_METRICS: &str = "http_metrics";
+
 /// Settings that are understood and have no effect yet, each with what happens instead: nothing is ignored silently.
 pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
@@ -63,7 +66,12 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     note(server.on_init.is_some(), "server.on_init", "run the command before the server");
     if let Some(http) = &config.http {
         note(!http.pool.command.is_empty(), "http.pool.command", handler);
-        note(!http.middleware.is_empty(), "http.middleware", "requests go to the handler unchanged");
+        for name in http.middleware.iter().filter(|name| *name != HTTP_METRICS) {
+            note(true, &format!("http.middleware: {name}"), "requests pass it by");
+        }
+        let counted = http.middleware.iter().any(|name| name == HTTP_METRICS);
+        let unread = "give a metrics section, where it can be read";
+        note(counted && config.metrics.is_none(), "http.middleware: http_metrics", unread);
         note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
     }
     note(config.endure.print_graph, "endure.print_graph", "there is no plugin graph");
@@ -86,6 +94,10 @@ mod tests {
             "server: {command: php w.php}\nhttp: {address: ':0', middleware: [gzip]}",
         ));
         assert_eq!(notes.len(), 2);
+        assert!(
+            without_effect(&config("metrics: {}\nhttp: {address: ':0', middleware: [http_metrics]}"))
+                .is_empty()
+        );
         assert!(notes[0].starts_with("server.command has no effect in this version; workers run"));
     }
 }

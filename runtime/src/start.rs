@@ -9,6 +9,7 @@ use crate::obituaries::Obituaries;
 use crate::plugins::Entry;
 use crate::reactor::Reactor;
 use crate::reload::{self, Current};
+use crate::traffic::HttpSeries;
 use crate::zygote::Command;
 use crate::{dev, logs, plugins, settings, signals, supervisor};
 use parking_lot::Mutex;
@@ -227,7 +228,7 @@ impl Server {
         tokio::spawn(self.reactor.clone().run());
         // One plugin until the others are there; each will have its pool.
         let mut entries = entries;
-        let Some(Entry { plugin, pool: pool_config, pages }) = entries.pop() else { return Ok(0) };
+        let Some(Entry { plugin, pool: pool_config, pages, traffic }) = entries.pop() else { return Ok(0) };
         let dev = self.dev;
         let limits = dev::hurry(dev.as_ref(), settings::limits(&pool_config));
         let patience = pool_config.allocate_timeout;
@@ -267,6 +268,9 @@ impl Server {
         metrics.offer(Arc::new(ProcessSeries::new(env!("CARGO_PKG_VERSION"), self.php.clone())));
         metrics.offer(Arc::new(PoolSeries::new(&pool)));
         metrics.offer(Arc::new(LogSeries));
+        if let Some(traffic) = traffic {
+            metrics.offer(Arc::new(HttpSeries(traffic)));
+        }
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let started = tokio::select! {
             started = start(&pool, &mut background) => started.map(|()| true),
@@ -288,7 +292,7 @@ impl Server {
             aside.spawn(plugin.serve(leave.clone()));
         }
         let (drain_now, drain) = Drain::channel();
-        let context = Context { user, web, pool: Arc::clone(&pool), drain, dev: dev.clone() };
+        let context = Context { user, web, pool: Arc::clone(&pool), drain, dev: dev.clone(), tracer: None };
         let mut serving = tokio::spawn(plugin.serve(context));
         let pid = rr_os::process::id();
         if let Some(dev) = &dev
