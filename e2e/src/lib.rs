@@ -3,6 +3,7 @@
 //! its log and `/proc`.
 
 mod client;
+mod collector;
 pub mod compare;
 mod daemon;
 mod fpm;
@@ -15,6 +16,7 @@ mod proc;
 mod server;
 
 pub use client::{Client, Response};
+pub use collector::{Collector, text};
 pub use daemon::Daemon;
 pub use fpm::{Fpm, program};
 pub use goridge::Goridge;

@@ -10,6 +10,7 @@ mod dev;
 mod generation;
 mod logs;
 mod obituaries;
+mod otel;
 mod output;
 mod plugins;
 mod reactor;

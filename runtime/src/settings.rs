@@ -51,6 +51,9 @@ pub(crate) fn limits(pool: &Pool) -> Limits {
 /// Middleware that counts requests (HS-11).
 pub(crate) const HTTP_METRICS: &str = "http_metrics";
 
+/// Middleware that traces requests.
+pub(crate) const OTEL: &str = "otel";
+
 /// Settings that are understood and have no effect yet, each with what happens instead: nothing is ignored silently.
 pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
@@ -66,9 +69,13 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     note(server.on_init.is_some(), "server.on_init", "run the command before the server");
     if let Some(http) = &config.http {
         note(!http.pool.command.is_empty(), "http.pool.command", handler);
-        for name in http.middleware.iter().filter(|name| *name != HTTP_METRICS) {
+        for name in http.middleware.iter().filter(|name| *name != HTTP_METRICS && *name != OTEL) {
             note(true, &format!("http.middleware: {name}"), "requests pass it by");
         }
+        let traced = http.middleware.iter().any(|name| name == OTEL);
+        note(traced && config.otel.is_none(), "http.middleware: otel", "give an otel section");
+        let wanted = config.otel.as_ref().is_some_and(|otel| !otel.metrics);
+        note(wanted && !traced, "otel", "requests are traced with otel in http.middleware");
         let counted = http.middleware.iter().any(|name| name == HTTP_METRICS);
         let unread = "give a metrics section, where it can be read";
         note(counted && config.metrics.is_none(), "http.middleware: http_metrics", unread);

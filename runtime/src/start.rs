@@ -11,12 +11,13 @@ use crate::reactor::Reactor;
 use crate::reload::{self, Current};
 use crate::traffic::HttpSeries;
 use crate::zygote::Command;
-use crate::{dev, logs, plugins, settings, signals, supervisor};
+use crate::{dev, logs, otel, plugins, settings, signals, supervisor};
 use parking_lot::Mutex;
 use rr_config::{Config, Loaded};
 use rr_dev::Dev;
 use rr_log::Guard;
 use rr_metrics::{PoolSeries, ProcessSeries};
+use rr_plugin::trace::Tracer;
 use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
@@ -147,6 +148,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let mut background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
     background.extend(plugins::status(config, &desk, view).map_err(ServeError::Settings)?);
     background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
+    let otel = otel::make(config, &metrics).map_err(ServeError::Settings)?;
+    background.extend(otel.plugin);
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
@@ -170,7 +173,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
             for (_, storage) in storages.iter() {
                 runtime.spawn(storage.clone().run());
             }
-            let office = Office { orders, inbox, desk, registry, metrics, background, obituaries };
+            let tracer = otel.http;
+            let office = Office { orders, inbox, desk, registry, metrics, background, tracer, obituaries };
             let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -208,6 +212,7 @@ struct Office {
     registry: Arc<Registry>,
     metrics: Arc<rr_metrics::Registry>,
     background: Vec<Box<dyn Background>>,
+    tracer: Option<Arc<dyn Tracer>>,
     obituaries: Obituaries,
 }
 
@@ -223,7 +228,8 @@ struct Server {
 
 impl Server {
     async fn run(self, entries: Vec<Entry>, office: Office, log: &Guard) -> Result<i32, ServeError> {
-        let Office { orders, mut inbox, desk, registry, metrics, mut background, obituaries } = office;
+        let Office { orders, mut inbox, desk, registry, metrics, mut background, tracer, obituaries } =
+            office;
         signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
         tokio::spawn(self.reactor.clone().run());
         // One plugin until the others are there; each will have its pool.
@@ -292,7 +298,7 @@ impl Server {
             aside.spawn(plugin.serve(leave.clone()));
         }
         let (drain_now, drain) = Drain::channel();
-        let context = Context { user, web, pool: Arc::clone(&pool), drain, dev: dev.clone(), tracer: None };
+        let context = Context { user, web, pool: Arc::clone(&pool), drain, dev: dev.clone(), tracer };
         let mut serving = tokio::spawn(plugin.serve(context));
         let pid = rr_os::process::id();
         if let Some(dev) = &dev

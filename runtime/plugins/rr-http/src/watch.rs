@@ -99,6 +99,10 @@ fn span<B>(tracer: &dyn Tracer, client: &Client, request: &mut Request<B>) -> Bo
             span.set("user_agent.original", agent.into());
         }
     }
+    // What came, and what it said, is no more.
+    for name in tracer.carriers() {
+        request.headers_mut().remove(*name);
+    }
     for (name, value) in span.carry() {
         if let Ok(value) = HeaderValue::from_str(&value) {
             request.headers_mut().insert(HeaderName::from_static(name), value);
