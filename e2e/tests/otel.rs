@@ -1,8 +1,9 @@
 //! Section `otel`: spans of requests and metrics arrive at a collector, which may be slow, gone or unwilling.
 
-use e2e::{Collector, Options, SOON, eventually, text};
+use e2e::{Collector, Daemon, Options, SOON, eventually, text};
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const CLIENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -277,4 +278,60 @@ fn tls_is_spoken_unless_it_is_said_otherwise() {
     assert!(line["to"].as_str().is_some_and(|to| to.starts_with("https://")), "{line}");
     server.stop();
     assert!(collector.spans().is_empty());
+}
+
+/// nginx speaks TLS in front of a collector that does not; its certificate is the only one that the server trusts.
+#[test]
+fn a_collector_behind_tls_whose_certificate_is_trusted() {
+    let collector = Collector::start();
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (key, certificate) = (file("key.pem"), file("certificate.pem"));
+    let name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(name)
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", &key, "-out", &certificate])
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let http = format!(
+        "daemon off; master_process off; pid {}; error_log stderr crit; events {{}} http {{
+            access_log off; client_body_temp_path {}; proxy_temp_path {}; fastcgi_temp_path {}; uwsgi_temp_path {};
+            scgi_temp_path {};
+            server {{ listen 127.0.0.1:PLACE ssl; ssl_certificate {certificate}; ssl_certificate_key {key};
+                location / {{ proxy_pass http://{}; }} }} }}",
+        file("pid"), file("a"), file("b"), file("c"), file("d"), file("e"), collector.address()
+    );
+    let (template, config) = (file("nginx.template"), file("nginx.conf"));
+    std::fs::write(&template, http).expect("a file");
+    let run = format!("sed s/PLACE/PORT/ {template} > {config}; exec nginx -e stderr -c {config}");
+    let nginx = Daemon::start("sh", &["-c", &run]);
+    let server = options(&collector, "return 'x';")
+        .set("otel.insecure", "false")
+        .set("otel.endpoint", &format!("'{}'", nginx.address()))
+        .env("SSL_CERT_FILE", &certificate)
+        .start();
+    assert_eq!(server.text("/tls"), "x");
+    let _ = collector.span("/tls");
+    server.stop();
+    // Another server trusts the system's certificates only.
+    let server = options(&collector, "return 'x';")
+        .set("otel.insecure", "false")
+        .set("otel.endpoint", &format!("'{}'", nginx.address()))
+        .start();
+    assert_eq!(server.text("/untrusted"), "x");
+    server.logs.expect("invalid peer certificate");
+    server.stop();
+    assert_eq!(collector.spans().len(), 1);
 }
