@@ -8,6 +8,7 @@ mod banner;
 mod calls;
 mod dev;
 mod generation;
+mod live;
 mod logs;
 mod obituaries;
 mod otel;

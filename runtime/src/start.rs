@@ -5,6 +5,7 @@ use crate::applog::{self, LogSeries};
 use crate::banner::Banner;
 use crate::calls::Methods;
 use crate::generation::Nursery;
+use crate::live::Live;
 use crate::obituaries::Obituaries;
 use crate::plugins::Entry;
 use crate::reactor::Reactor;
@@ -22,7 +23,7 @@ use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
 use rr_rpc::Registry;
-use rr_status::{Source, View};
+use rr_status::{Source, StatusPlugin, View};
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -146,7 +147,13 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     });
     let registry = Arc::new(registry);
     let mut background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
-    background.extend(plugins::status(config, &desk, view).map_err(ServeError::Settings)?);
+    let status = plugins::status(config, &desk, view).map_err(ServeError::Settings)?;
+    let live = Live {
+        services: services.as_ref().map(|plugin| Arc::clone(plugin.services())),
+        metrics: Arc::clone(&metrics),
+        status: status.as_ref().map(StatusPlugin::dials),
+    };
+    background.extend(status.map(|plugin| Box::new(plugin) as Box<dyn Background>));
     background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
     let otel = otel::make(config, &metrics).map_err(ServeError::Settings)?;
     background.extend(otel.plugin);
@@ -174,7 +181,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
                 runtime.spawn(storage.clone().run());
             }
             let tracer = otel.http;
-            let office = Office { orders, inbox, desk, registry, metrics, background, tracer, obituaries };
+            let office =
+                Office { orders, inbox, desk, registry, metrics, background, tracer, live, obituaries };
             let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -213,6 +221,7 @@ struct Office {
     metrics: Arc<rr_metrics::Registry>,
     background: Vec<Box<dyn Background>>,
     tracer: Option<Arc<dyn Tracer>>,
+    live: Live,
     obituaries: Obituaries,
 }
 
@@ -228,7 +237,7 @@ struct Server {
 
 impl Server {
     async fn run(self, entries: Vec<Entry>, office: Office, log: &Guard) -> Result<i32, ServeError> {
-        let Office { orders, mut inbox, desk, registry, metrics, mut background, tracer, obituaries } =
+        let Office { orders, mut inbox, desk, registry, metrics, mut background, tracer, live, obituaries } =
             office;
         signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
         tokio::spawn(self.reactor.clone().run());
@@ -313,7 +322,7 @@ impl Server {
         let _ = rr_os::notify::notify(&format!("READY=1\nMAINPID={pid}\nSTATUS={workers} workers"));
         spawn_watchdog(self.config.endure.watchdog_sec);
         let grace = self.config.endure.grace_period;
-        let mut current = Current { zygote, config: self.config, here: self.here, pages, dev };
+        let mut current = Current { zygote, config: self.config, here: self.here, pages, live, dev };
         obey(&mut inbox, &pool, &nursery, &mut current).await;
 
         tracing::info!(target: "server", grace_seconds = grace.as_secs(), "stopping: requests that run are finished first");
