@@ -328,7 +328,7 @@ fn hs_11_no_free_worker_and_clients_that_leave_are_counted() {
         .workers(1)
         .expect_errors()
         .set("http.middleware", "['http_metrics']")
-        .set("http.pool.allocate_timeout", "'50ms'")
+        .set("http.pool.allocate_timeout", "'1s'")
         .start();
     let mut first = server.client();
     first.try_request("GET", "/", "", b"").expect("taken");
@@ -336,11 +336,17 @@ fn hs_11_no_free_worker_and_clients_that_leave_are_counted() {
     assert_eq!(server.get("/").status, 503);
     let mut leaves = server.client();
     leaves.try_request("GET", "/", "", b"").expect("taken");
+    let count = |seen: &str, status: &str| {
+        value(seen, &format!("rr_http_request_total{{status=\"{status}\"}}")).unwrap_or(0.0)
+    };
+    eventually("it waits, or has waited", || {
+        let seen = scrape(&server);
+        value(&seen, "rr_http_requests_queue") == Some(1.0) || count(&seen, "503") == 2.0
+    });
     drop(leaves);
     eventually("both are counted", || {
         let seen = scrape(&server);
-        let count = |status: &str| value(&seen, &format!("rr_http_request_total{{status=\"{status}\"}}"));
-        count("503").unwrap_or(0.0) + count("499").unwrap_or(0.0) == 2.0
+        count(&seen, "503") + count(&seen, "499") == 2.0
     });
     assert!(value(&scrape(&server), "rr_http_no_free_workers_total").is_some_and(|count| count >= 1.0));
     std::fs::write(server.file("go"), "").expect("a file");

@@ -335,3 +335,37 @@ fn a_collector_behind_tls_whose_certificate_is_trusted() {
     server.stop();
     assert_eq!(collector.spans().len(), 1);
 }
+
+#[test]
+fn superglobals_have_the_context_and_files_and_lost_clients_have_spans() {
+    let collector = Collector::start();
+    let source = format!(
+        "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 1], 'middleware' => ['otel']],
+            'otel' => ['insecure' => true, 'endpoint' => '{}']])
+            ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', 'globals')->run();",
+        collector.address()
+    );
+    let index =
+        "<?php if (isset($_GET['wait'])) { touch(__DIR__ . '/../here'); while (!file_exists(__DIR__ . '/../go')) { usleep(1000); } }
+        echo $_SERVER['HTTP_TRACEPARENT'];";
+    let server = Options::source(&source)
+        .file("public/index.php", index)
+        .file("public/plain.txt", "plain")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "20")
+        .descriptors_may_grow()
+        .start();
+    let said = server.text("/some");
+    let span = collector.span("/some");
+    assert_eq!(said, format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id)));
+    assert_eq!(server.text("/plain.txt"), "plain");
+    let file = collector.span("/plain.txt");
+    assert_eq!(text(&file.attributes, "roadrunner.worker.pid"), None, "no worker has seen it");
+    let mut client = server.client();
+    client.try_request("GET", "/left?wait=1", "", b"").expect("taken");
+    eventually("it runs", || server.file("here").exists());
+    drop(client);
+    let left = collector.span("/left");
+    assert_eq!(text(&left.attributes, "error.type").as_deref(), Some("client_gone"));
+    std::fs::write(server.file("go"), "").expect("a file");
+    server.stop();
+}

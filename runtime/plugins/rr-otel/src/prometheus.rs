@@ -258,4 +258,16 @@ nonsense
             assert!(sample(line).is_none(), "{line:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived_and_any_label_is_read(text in "\\PC*", value in "(\\PC|\n)*") {
+            let _ = metrics(&format!("# TYPE x counter\n{text}"), Span { began: 0, now: 0 });
+            let _ = sample(&text);
+            let written = value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
+            let line = format!("x{{l=\"{written}\"}} 1");
+            let read = sample(&line).expect("a sample");
+            proptest::prop_assert_eq!(read.labels, vec![("l".to_owned(), value)]);
+        }
+    }
 }
