@@ -3,8 +3,8 @@
 use crate::admin::Desk;
 use crate::obituaries::Obituaries;
 use crate::settings;
-use rr_config::{CollectorType, Config};
-use rr_http::{ErrorPages, HttpPlugin};
+use rr_config::{Collector, CollectorType, Config};
+use rr_http::{ErrorPages, HttpPlugin, Traffic};
 use rr_kv::bolt::Bolt;
 use rr_kv::memcached::Memcached;
 use rr_kv::redis::Redis;
@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) pool: rr_config::Pool,
     /// Read anew at a reload.
     pub(crate) pages: Arc<ErrorPages>,
+    /// Counts its requests (HS-11).
+    pub(crate) traffic: Option<Arc<Traffic>>,
 }
 
 /// The plugins that `config` asks for, bound to their addresses. Relative files are below `here`.
@@ -39,8 +41,10 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
         let pages = Arc::new(ErrorPages::default());
         pages.read(here, &http.error_pages)?;
         let plugin = HttpPlugin::bind(http.clone(), sockets).map_err(|error| error.to_string())?;
-        let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)));
-        entries.push(Entry { plugin, pool: settings::pool(http), pages });
+        let counted = http.middleware.iter().any(|name| name == settings::HTTP_METRICS);
+        let traffic = counted.then(Arc::<Traffic>::default);
+        let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)).with_traffic(traffic.clone()));
+        entries.push(Entry { plugin, pool: settings::pool(http), pages, traffic });
     }
     Ok(entries)
 }
@@ -85,10 +89,23 @@ pub(crate) fn background(
 pub(crate) fn metrics(config: &Config) -> Result<Arc<rr_metrics::Registry>, String> {
     let section = config.metrics.clone().unwrap_or_default();
     let registry = rr_metrics::Registry::new(rr_metrics::Limits { series: section.max_series });
-    for (name, collector) in section.collect {
+    declare(&registry, &section.collect)?;
+    Ok(Arc::new(registry))
+}
+
+/// Declares collectors of the config; says which are there already, declared by somebody else.
+///
+/// # Errors
+/// As with [`metrics`].
+pub(crate) fn declare(
+    registry: &rr_metrics::Registry,
+    collectors: &[(String, Collector)],
+) -> Result<(), String> {
+    for (name, collector) in collectors {
         let key = format!("metrics.collect.{name}");
+        let collector = collector.clone();
         let definition = Definition {
-            name,
+            name: name.clone(),
             kind: match collector.kind {
                 CollectorType::Counter => Kind::Counter,
                 CollectorType::Gauge => Kind::Gauge,
@@ -102,9 +119,12 @@ pub(crate) fn metrics(config: &Config) -> Result<Arc<rr_metrics::Registry>, Stri
             buckets: collector.buckets,
             objectives: collector.objectives,
         };
-        registry.declare(definition).map_err(|error| format!("{key}: {}", error.cause))?;
+        let new = registry.declare(definition).map_err(|error| format!("{key}: {}", error.cause))?;
+        if !new {
+            tracing::warn!(target: "metrics", "{key}: the app has declared a collector of this name, which stays as it is");
+        }
     }
-    Ok(Arc::new(registry))
+    Ok(())
 }
 
 /// The listener for monitors.
@@ -115,7 +135,7 @@ pub(crate) fn status(
     config: &Config,
     desk: &Arc<Desk>,
     view: Arc<View>,
-) -> Result<Option<Box<dyn Background>>, String> {
+) -> Result<Option<StatusPlugin>, String> {
     let Some(status) = &config.status else { return Ok(None) };
     let settings = rr_status::Settings {
         address: status.address.clone(),
@@ -123,7 +143,7 @@ pub(crate) fn status(
         timeout: status.check_timeout,
     };
     let plugin = StatusPlugin::bind(settings, Arc::clone(desk) as Arc<dyn Source>, view);
-    Ok(Some(Box::new(plugin.map_err(|error| error.to_string())?)))
+    plugin.map(Some).map_err(|error| error.to_string())
 }
 
 /// The services, which start with the server; `None` without their section.
@@ -138,6 +158,12 @@ pub(crate) fn services(
     let obituaries = obituaries.clone();
     let exits: rr_service::Exits = Arc::new(move |pid| Box::pin(obituaries.expect(pid).news()));
     let launcher = Launcher::new(Arc::clone(keeper), env, cwd.to_owned(), exits);
+    let services = Services::new(launcher, config.server.user.clone());
+    Some(ServicePlugin::new(services, service_settings(configured)))
+}
+
+/// The services of the config as their plugin takes them.
+pub(crate) fn service_settings(configured: &[(String, rr_config::Service)]) -> Vec<rr_service::Settings> {
     let settings = |(name, service): &(String, rr_config::Service)| rr_service::Settings {
         name: name.clone(),
         command: service.command.clone(),
@@ -150,8 +176,7 @@ pub(crate) fn services(
         user: service.user.clone(),
         name_in_log: service.service_name_in_log,
     };
-    let services = Services::new(launcher, config.server.user.clone());
-    Some(ServicePlugin::new(services, configured.iter().map(settings).collect()))
+    configured.iter().map(settings).collect()
 }
 
 /// The key-value storages. Relative files are below `here`.

@@ -11,6 +11,7 @@ use crate::sections::{
     lock::Lock,
     logs::Logs,
     metrics::Metrics,
+    otel::Otel,
     rpc::Rpc,
     server::Server,
     service::Service,
@@ -31,6 +32,7 @@ pub fn reference() -> String {
     table::<Lock>(&mut out, "lock");
     table::<Service>(&mut out, "service.<name>");
     table::<Status>(&mut out, "status");
+    table::<Otel>(&mut out, "otel");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

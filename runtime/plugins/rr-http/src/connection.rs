@@ -7,6 +7,7 @@ use crate::resolve::Resolver;
 use crate::service::{self, Client};
 use crate::spool::Budget;
 use crate::uploads::Uploads;
+use crate::watch::Watchers;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) buffers: Arc<Budget>,
     /// Bodies of the server's own answers to failures.
     pub(crate) pages: Arc<ErrorPages>,
+    /// Who counts and traces requests, if anybody does.
+    pub(crate) watchers: Option<Watchers>,
     builder: http1::Builder,
     draining: AtomicBool,
     connections: Mutex<HashMap<u64, Arc<Entry>>>,
@@ -65,6 +68,7 @@ pub(crate) async fn serve(
     config: Arc<Http>,
     resolver: Option<Resolver>,
     pages: Arc<ErrorPages>,
+    watchers: Option<Watchers>,
     context: Context,
 ) {
     let mut builder = http1::Builder::new();
@@ -84,6 +88,7 @@ pub(crate) async fn serve(
         uploads,
         buffers: Arc::new(Budget::new(config.buffering.clone())),
         pages,
+        watchers,
         config,
         context,
         builder,

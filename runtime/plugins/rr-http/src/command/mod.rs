@@ -14,6 +14,7 @@ use crate::body::Body;
 use crate::respond;
 use crate::service::{self, Client, Refusal};
 use crate::uploads::Stored;
+use crate::watch::Watch;
 use bytes::Bytes;
 use dialect::{Context, Payload};
 use gather::Gathered;
@@ -65,6 +66,7 @@ pub(crate) async fn run(
     client: &Arc<Client>,
     parts: http::request::Parts,
     mut body: Incoming,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
     let config = &client.shared.config;
     let kind = kind(&parts, config.raw_body);
@@ -94,7 +96,7 @@ pub(crate) async fn run(
             (proto::request(&Context { parts: &parts, client, payload: &payload }), Flags::PROTO)
         }
     };
-    submit(client, &parts, context, codec, payload).await
+    submit(client, &parts, (context, codec), payload, watch).await
 }
 
 fn bad_form(error: tree::FormError) -> Refusal {
@@ -125,9 +127,9 @@ async fn multipart(
 async fn submit(
     client: &Arc<Client>,
     parts: &http::request::Parts,
-    context: Vec<u8>,
-    codec: Flags,
+    (context, codec): (Vec<u8>, Flags),
     payload: Payload,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
     let pool = &client.shared.context.pool;
     let room = pool.max_payload().checked_sub(context.len()).ok_or(Refusal::Status(
@@ -156,6 +158,9 @@ async fn submit(
             Err(error) => return Ok(respond::failed(&error, client)),
         };
         crate::failure::submitted(client, parts, &first, more, &exchange);
+        if let Some(watch) = watch {
+            watch.submitted(&exchange);
+        }
         if !more {
             return Ok(respond::wait(exchange, client, parts).await);
         }
