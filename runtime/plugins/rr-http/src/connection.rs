@@ -1,6 +1,7 @@
 //! Accepting clients, and watching over their connections: one look a second at all of them ends those whose
 //! client is too slow, so that a connection costs no timer.
 
+use crate::command::Dialect;
 use crate::error_pages::ErrorPages;
 use crate::io::{Activity, ClientIo, Phase};
 use crate::resolve::Resolver;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) uploads: Option<Arc<Uploads>>,
     /// What streams may use that their clients do not take as fast as they come.
     pub(crate) buffers: Arc<Budget>,
+    /// What command workers speak.
+    pub(crate) dialect: Dialect,
     /// Bodies of the server's own answers to failures.
     pub(crate) pages: Arc<ErrorPages>,
     /// Who counts and traces requests, if anybody does.
@@ -87,6 +90,7 @@ pub(crate) async fn serve(
         resolver,
         uploads,
         buffers: Arc::new(Budget::new(config.buffering.clone())),
+        dialect: Dialect::default(),
         pages,
         watchers,
         config,

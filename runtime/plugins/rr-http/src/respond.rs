@@ -102,6 +102,7 @@ pub(crate) async fn try_wait(
         };
         let mut frame = frame?;
         if client.shared.context.command {
+            client.shared.dialect.heard(&frame);
             frame = command::native(frame).map_err(ExecError::Protocol)?;
         }
         let head = head_of(&frame).map_err(ExecError::Protocol)?;

@@ -7,7 +7,7 @@ mod json;
 mod proto;
 mod tree;
 
-pub(crate) use dialect::native;
+pub(crate) use dialect::{Dialect, native};
 pub use tree::fuzz;
 
 use crate::body::Body;
@@ -89,9 +89,12 @@ pub(crate) async fn run(
         }
         Kind::Multipart => multipart(client, &parts, &mut body).await?,
     };
-    let payload = payload.for_codec(config.codec);
-    let (context, codec) = match config.codec {
-        Codec::Json => (json::request(&Context { parts: &parts, client, payload: &payload }), Flags::JSON),
+    let codec = client.shared.dialect.of(config.codec);
+    let payload = payload.for_codec(codec);
+    let (context, codec) = match codec {
+        Codec::Auto | Codec::Json => {
+            (json::request(&Context { parts: &parts, client, payload: &payload }), Flags::JSON)
+        }
         Codec::Protobuf => {
             (proto::request(&Context { parts: &parts, client, payload: &payload }), Flags::PROTO)
         }
@@ -186,7 +189,7 @@ impl Payload {
 
     /// Clients that read JSON take an empty body for a broken one; the others fill in what is missing (HTTP-09).
     fn for_codec(self, codec: Codec) -> Self {
-        if self.parsed && self.body.len() == 0 && codec == Codec::Json {
+        if self.parsed && self.body.len() == 0 && codec != Codec::Protobuf {
             return Self { body: Gathered::of(Bytes::from_static(b"{}")), ..self };
         }
         self
