@@ -35,8 +35,15 @@ impl Daemon {
     /// Redis, without a file.
     #[must_use]
     pub fn redis() -> Self {
+        Self::redis_with(&[])
+    }
+
+    /// Redis with further arguments.
+    #[must_use]
+    pub fn redis_with(more: &[&str]) -> Self {
         let quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning"];
-        Self::start("redis-server", &[&["--bind", "127.0.0.1", "--port", "PORT"][..], &quiet[..]].concat())
+        let arguments = [&["--bind", "127.0.0.1", "--port", "PORT"][..], &quiet[..], more].concat();
+        Self::start("redis-server", &arguments)
     }
 
     /// `host:port`.

@@ -188,15 +188,8 @@ pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String>
                 Storage::other(Arc::new(bolt))
             }
             rr_config::Driver::Redis(server) => {
-                let settings = rr_kv::redis::Settings {
-                    address: server.addrs.first().cloned().unwrap_or_default(),
-                    db: server.db,
-                    username: server.username.clone(),
-                    password: server.password.clone(),
-                    connect: server.dial_timeout,
-                    answer: server.read_timeout,
-                };
-                let redis = Redis::new(&settings).map_err(|error| format!("kv.{name}: {error}"))?;
+                let redis = Redis::new(settings::redis(server, here))
+                    .map_err(|error| format!("kv.{name}: {error}"))?;
                 Storage::other(Arc::new(redis))
             }
             rr_config::Driver::Memcached(servers) => {
