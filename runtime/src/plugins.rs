@@ -3,12 +3,14 @@
 use crate::admin::Desk;
 use crate::obituaries::Obituaries;
 use crate::settings;
-use rr_config::{CollectorType, Config};
+use rr_config::{CollectorType, Config, LockDriver};
 use rr_http::{ErrorPages, HttpPlugin};
 use rr_kv::bolt::Bolt;
 use rr_kv::memcached::Memcached;
 use rr_kv::redis::Redis;
 use rr_kv::{Memory, Storage, Storages};
+use rr_lock::LockPlugin;
+use rr_lock::foreign::{Backend, Foreign};
 use rr_metrics::{Definition, Kind, MetricsPlugin};
 use rr_plugin::{Background, Plugin};
 use rr_rpc::{Registry, RpcPlugin};
@@ -44,9 +46,38 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
     Ok(entries)
 }
 
-/// The plugins that only answer calls.
-pub(crate) fn locks(config: &Config, registry: &mut Registry) {
-    rr_lock::register(&config.lock, registry);
+/// The locks. What is to be given back at the end is given back by what this returns.
+///
+/// # Errors
+/// The text of what their driver lacks.
+pub(crate) fn locks(
+    config: &Config,
+    here: &Path,
+    registry: &mut Registry,
+) -> Result<Option<Box<dyn Background>>, String> {
+    let section = &config.lock;
+    let backend: Option<Arc<dyn Backend>> = match section.driver {
+        LockDriver::Memory => None,
+        LockDriver::Redis => {
+            let servers = rr_redis::Redis::new(settings::redis(&section.redis, here));
+            let servers = servers.map_err(|error| format!("lock.redis: {error}"))?;
+            Some(Arc::new(rr_lock::redis::RedisLocks::new(servers, &section.prefix)))
+        }
+    };
+    let Some(backend) = backend else {
+        rr_lock::register(section, rr_lock::memory(section), registry);
+        return Ok(None);
+    };
+    let settings = rr_lock::foreign::Settings { limits: rr_lock::limits(section), lease: section.lease };
+    let driver: Arc<dyn rr_lock::Driver> =
+        Arc::new(Foreign::new(backend, settings, format!("{:016x}", seed())));
+    rr_lock::register(section, Arc::clone(&driver), registry);
+    Ok(Some(Box::new(LockPlugin(driver))))
+}
+
+/// A number that nobody else has.
+fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0)
 }
 
 /// The plugins without workers, bound to their addresses. What they have to offer to workers and over RPC is in
@@ -160,7 +191,6 @@ pub(crate) fn services(
 /// # Errors
 /// The text of what the first one lacks.
 pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String> {
-    let seed = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
     let storage = |storage: &rr_config::Storage| {
         let name = &storage.name;
         let made = match &storage.driver {

@@ -134,7 +134,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let storages = plugins::storages(config, &here).map_err(ServeError::Settings)?;
     registry.add(storages.service());
     registry.tell(Arc::new(storages.clone()));
-    plugins::locks(config, &mut registry);
+    let locks = plugins::locks(config, &here, &mut registry).map_err(ServeError::Settings)?;
     registry.add(applog::service());
     let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.
@@ -145,6 +145,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let registry = Arc::new(registry);
     let mut background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
     background.extend(plugins::status(config, &desk, view).map_err(ServeError::Settings)?);
+    background.extend(locks);
     background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
