@@ -28,6 +28,17 @@ fn redis() -> Place {
     Place { settings, daemon, name: "lock: redis: 127.0.0.1:" }
 }
 
+fn postgres() -> Place {
+    let daemon = Daemon::postgres();
+    let settings = vec![
+        ("lock.driver", "'postgres'".to_owned()),
+        ("lock.postgres.dsn", format!("'postgres://postgres@{}/postgres'", daemon.address())),
+        ("lock.postgres.dial_timeout", "'2s'".to_owned()),
+        ("lock.lease", "'1s'".to_owned()),
+    ];
+    Place { settings, daemon, name: "lock: postgres: 127.0.0.1:" }
+}
+
 const CODE: &str = "
     parse_str($request->queryString(), $q);
     $name = $q['name'] ?? 'a';
@@ -280,4 +291,30 @@ fn redis_is_killed_and_back() {
 #[test]
 fn redis_answers_garbage() {
     garbage(&[("lock.driver", "'redis'".to_owned()), ("lock.redis.addrs", "'ADDRESS'".to_owned())]);
+}
+
+#[test]
+fn postgres_has_the_same_rules() {
+    rules(&postgres());
+}
+
+#[test]
+fn postgres_contenders_on_two_servers() {
+    contenders(&postgres());
+}
+
+#[test]
+fn postgres_a_server_of_ours_dies() {
+    a_server_of_ours_dies(&postgres());
+}
+
+#[test]
+fn postgres_is_killed_and_back() {
+    their_server_dies(&mut postgres());
+}
+
+#[test]
+fn postgres_answers_garbage() {
+    let dsn = "'postgres://postgres@ADDRESS/postgres'".to_owned();
+    garbage(&[("lock.driver", "'postgres'".to_owned()), ("lock.postgres.dsn", dsn)]);
 }

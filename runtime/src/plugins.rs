@@ -58,10 +58,24 @@ pub(crate) fn locks(
     let section = &config.lock;
     let backend: Option<Arc<dyn Backend>> = match section.driver {
         LockDriver::Memory => None,
+        #[cfg(feature = "lock-redis")]
         LockDriver::Redis => {
             let servers = rr_redis::Redis::new(settings::redis(&section.redis, here));
             let servers = servers.map_err(|error| format!("lock.redis: {error}"))?;
             Some(Arc::new(rr_lock::redis::RedisLocks::new(servers, &section.prefix)))
+        }
+        #[cfg(feature = "lock-postgres")]
+        LockDriver::Postgres => {
+            let settings = settings::postgres(&section.postgres, &section.prefix, here);
+            let locks = rr_lock::postgres::PostgresLocks::new(&settings);
+            Some(Arc::new(locks.map_err(|error| format!("lock.postgres: {error}"))?))
+        }
+        #[cfg(not(all(feature = "lock-redis", feature = "lock-postgres")))]
+        other => {
+            let feature = format!("lock-{other:?}").to_lowercase();
+            return Err(format!(
+                "lock.driver: this build has none of that kind; build it with feature {feature}"
+            ));
         }
     };
     let Some(backend) = backend else {

@@ -94,6 +94,24 @@ pub(crate) fn redis(section: &Redis, here: &Path) -> rr_redis::Settings {
     }
 }
 
+/// The database of the locks. Relative files are below `here`.
+#[cfg(feature = "lock-postgres")]
+pub(crate) fn postgres(
+    section: &rr_config::Postgres,
+    prefix: &str,
+    here: &Path,
+) -> rr_lock::postgres::Settings {
+    let file = |path: &Option<String>| path.as_ref().map(|path| here.join(path));
+    rr_lock::postgres::Settings {
+        dsn: section.dsn.clone(),
+        prefix: prefix.to_owned(),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        root_ca: file(&section.tls.root_ca),
+        identity: file(&section.tls.cert).zip(file(&section.tls.key)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,8 @@
 mod driver;
 pub mod foreign;
 mod locks;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod request;

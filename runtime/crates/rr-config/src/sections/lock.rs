@@ -2,7 +2,7 @@
 
 use crate::decode::section;
 use crate::kinds::{Checked, Choice, Flag, Nested, Number, Text, Time};
-use crate::sections::redis::Redis;
+use crate::sections::redis::{ClientTls, Redis};
 use std::time::Duration;
 
 /// Where the locks are.
@@ -12,10 +12,14 @@ pub enum LockDriver {
     Memory,
     /// On Redis servers.
     Redis,
+    /// In a PostgreSQL database.
+    Postgres,
 }
 
-const DRIVERS: Choice<LockDriver> =
-    Choice(&[("memory", LockDriver::Memory), ("redis", LockDriver::Redis)], &[]);
+const DRIVERS: Choice<LockDriver> = Choice(
+    &[("memory", LockDriver::Memory), ("redis", LockDriver::Redis), ("postgres", LockDriver::Postgres)],
+    &[],
+);
 
 #[expect(clippy::ptr_arg, reason = "`Checked` passes what the key holds")]
 fn is_prefix(prefix: &String) -> bool {
@@ -33,6 +37,8 @@ section! {
         lease: Duration = Duration::from_secs(30) => Time { min: Duration::from_secs(1), zero_default: true };
         /// Ours: the Redis servers of driver `redis`.
         redis: Redis = Redis::default() => Nested;
+        /// Ours: the database of driver `postgres`.
+        postgres: Postgres = Postgres::default() => Nested;
         /// Ours: locks that a worker takes natively stay until their ttl, as RoadRunner's, instead of ending with
         /// the request or the worker.
         keep_until_ttl: bool = false => Flag;
@@ -40,5 +46,19 @@ section! {
         max_locks: usize = 100_000 => Number::within(1, 10_000_000).or_default();
         /// Ours: most requests that wait for a lock.
         max_waiters: usize = 10_000 => Number::within(1, 1_000_000).or_default();
+    }
+}
+
+section! {
+    /// A PostgreSQL database, 11 or newer.
+    Postgres {
+        /// Ours: `postgres://user:password@host:port/database?sslmode=require`, or `host=... user=... dbname=...`.
+        dsn: String = "postgres://postgres@127.0.0.1:5432/postgres".into() => Text;
+        /// Ours: how long connecting may take.
+        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), zero_default: true };
+        /// Ours: how long an answer may take.
+        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
+        /// Ours: files for TLS, which `sslmode` asks for.
+        tls: ClientTls = ClientTls::default() => Nested;
     }
 }

@@ -40,7 +40,7 @@ section! {
         /// The same as `read_only`: latencies are not measured.
         route_by_latency: bool = false => Flag;
         /// TLS, to sentinels too.
-        tls: Option<RedisTls> = None => Maybe;
+        tls: Option<ClientTls> = None => Maybe;
     }
     unserved "pool_size", "min_idle_conns", "max_conn_age", "write_timeout", "pool_timeout", "idle_timeout",
         "idle_check_freq";
@@ -49,7 +49,7 @@ section! {
 
 section! {
     /// Files in PEM; a relative one is below the directory that the server was started in.
-    RedisTls {
+    ClientTls {
         /// Certificates of those who sign the servers'; unset, whom the system trusts.
         root_ca: Option<String> = None => Text;
         /// The certificate that we show; needs `key`.
@@ -80,7 +80,7 @@ fn fits_together(section: &mut Redis, _: &Node, map: &Map, path: &str, decoder: 
     warn("route_by_latency", section.route_by_latency && cluster, latency);
 }
 
-fn cert_and_key(section: &mut RedisTls, node: &Node, _: &Map, path: &str, decoder: &mut Decoder) {
+fn cert_and_key(section: &mut ClientTls, node: &Node, _: &Map, path: &str, decoder: &mut Decoder) {
     let message = match (&section.cert, &section.key) {
         (Some(_), None) => "cert needs key",
         (None, Some(_)) => "key needs cert",
