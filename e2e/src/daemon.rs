@@ -55,6 +55,21 @@ impl Daemon {
         Self::start("redis-server", &arguments)
     }
 
+    /// etcd with one member.
+    #[must_use]
+    pub fn etcd() -> Self {
+        let dir = TempDir::new().expect("a folder");
+        let folder = dir.path().to_str().expect("a path");
+        let ours = "http://127.0.0.1:PORT";
+        let line = ["--data-dir", folder, "--listen-client-urls", ours, "--advertise-client-urls", ours];
+        // Of the one member, which nobody else talks to.
+        let peer = ["--listen-peer-urls", "http://127.0.0.1:0", "--logger", "zap", "--log-level", "fatal"];
+        let mut daemon = Self::prepare("etcd", &[&line[..], &peer[..]].concat());
+        daemon.dir = Some(dir);
+        daemon.restart();
+        daemon
+    }
+
     /// PostgreSQL with a database of its own, whose user `postgres` needs no password. It refuses to be root.
     #[must_use]
     pub fn postgres() -> Self {

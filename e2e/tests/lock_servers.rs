@@ -28,6 +28,17 @@ fn redis() -> Place {
     Place { settings, daemon, name: "lock: redis: 127.0.0.1:" }
 }
 
+fn etcd() -> Place {
+    let daemon = Daemon::etcd();
+    let settings = vec![
+        ("lock.driver", "'etcd'".to_owned()),
+        ("lock.etcd.endpoints", format!("'{}'", daemon.address())),
+        ("lock.etcd.dial_timeout", "'2s'".to_owned()),
+        ("lock.lease", "'1s'".to_owned()),
+    ];
+    Place { settings, daemon, name: "lock: etcd: 127.0.0.1:" }
+}
+
 fn postgres() -> Place {
     let daemon = Daemon::postgres();
     let settings = vec![
@@ -317,4 +328,29 @@ fn postgres_is_killed_and_back() {
 fn postgres_answers_garbage() {
     let dsn = "'postgres://postgres@ADDRESS/postgres'".to_owned();
     garbage(&[("lock.driver", "'postgres'".to_owned()), ("lock.postgres.dsn", dsn)]);
+}
+
+#[test]
+fn etcd_has_the_same_rules() {
+    rules(&etcd());
+}
+
+#[test]
+fn etcd_contenders_on_two_servers() {
+    contenders(&etcd());
+}
+
+#[test]
+fn etcd_a_server_of_ours_dies() {
+    a_server_of_ours_dies(&etcd());
+}
+
+#[test]
+fn etcd_is_killed_and_back() {
+    their_server_dies(&mut etcd());
+}
+
+#[test]
+fn etcd_answers_garbage() {
+    garbage(&[("lock.driver", "'etcd'".to_owned()), ("lock.etcd.endpoints", "'ADDRESS'".to_owned())]);
 }

@@ -70,9 +70,16 @@ pub(crate) fn locks(
             let locks = rr_lock::postgres::PostgresLocks::new(&settings);
             Some(Arc::new(locks.map_err(|error| format!("lock.postgres: {error}"))?))
         }
-        #[cfg(not(all(feature = "lock-redis", feature = "lock-postgres")))]
+        #[cfg(feature = "lock-etcd")]
+        LockDriver::Etcd => {
+            let settings = settings::etcd(&section.etcd, &section.prefix, here);
+            let locks = rr_lock::etcd::EtcdLocks::new(settings);
+            Some(Arc::new(locks.map_err(|error| format!("lock.etcd: {error}"))?))
+        }
+        #[cfg(not(all(feature = "lock-redis", feature = "lock-postgres", feature = "lock-etcd")))]
         other => {
             let feature = format!("lock-{other:?}").to_lowercase();
+            let _ = here;
             return Err(format!(
                 "lock.driver: this build has none of that kind; build it with feature {feature}"
             ));

@@ -94,6 +94,27 @@ pub(crate) fn redis(section: &Redis, here: &Path) -> rr_redis::Settings {
     }
 }
 
+#[cfg(any(feature = "lock-etcd", feature = "lock-postgres"))]
+fn tls(section: &rr_config::ClientTls, here: &Path) -> rr_lock::foreign::Tls {
+    let file = |path: &Option<String>| path.as_ref().map(|path| here.join(path));
+    rr_lock::foreign::Tls {
+        root_ca: file(&section.root_ca),
+        identity: file(&section.cert).zip(file(&section.key)),
+    }
+}
+
+/// The etcd servers of the locks. Relative files are below `here`.
+#[cfg(feature = "lock-etcd")]
+pub(crate) fn etcd(section: &rr_config::Etcd, prefix: &str, here: &Path) -> rr_lock::etcd::Settings {
+    rr_lock::etcd::Settings {
+        endpoints: section.endpoints.clone(),
+        prefix: prefix.to_owned(),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        tls: section.tls.as_ref().map(|section| tls(section, here)),
+    }
+}
+
 /// The database of the locks. Relative files are below `here`.
 #[cfg(feature = "lock-postgres")]
 pub(crate) fn postgres(
@@ -101,14 +122,12 @@ pub(crate) fn postgres(
     prefix: &str,
     here: &Path,
 ) -> rr_lock::postgres::Settings {
-    let file = |path: &Option<String>| path.as_ref().map(|path| here.join(path));
     rr_lock::postgres::Settings {
         dsn: section.dsn.clone(),
         prefix: prefix.to_owned(),
         connect: section.dial_timeout,
         answer: section.read_timeout,
-        root_ca: file(&section.tls.root_ca),
-        identity: file(&section.tls.cert).zip(file(&section.tls.key)),
+        tls: tls(&section.tls, here),
     }
 }
 

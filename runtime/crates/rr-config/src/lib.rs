@@ -40,7 +40,7 @@ pub use sections::endure::Endure;
 pub use sections::error_pages::{ErrorPage, PageOf};
 pub use sections::http::{App, Buffering, Http, Mode, Uploads};
 pub use sections::kv::{BoltStorage, Driver, Eviction, MemcachedStorage, MemoryStorage, Storage};
-pub use sections::lock::{Lock, LockDriver, Postgres};
+pub use sections::lock::{Etcd, Lock, LockDriver, Postgres};
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::metrics::{Collector, CollectorType, Metrics};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod driver;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod foreign;
 mod locks;
 #[cfg(feature = "postgres")]

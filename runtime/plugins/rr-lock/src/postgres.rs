@@ -2,12 +2,12 @@
 //! and with its own durability (`postgres.sql`).
 
 use crate::Micros;
-use crate::foreign::{Attempt, Attempted, Backend, Failure, Hub, Which};
+use crate::foreign::{Attempt, Attempted, Backend, Failure, Hub, Tls, Which};
 use rr_pool::BoxFuture;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -31,10 +31,8 @@ pub struct Settings {
     pub connect: Duration,
     /// How long an answer may take.
     pub answer: Duration,
-    /// Who signs the server's certificate; `None`: whom the system trusts.
-    pub root_ca: Option<PathBuf>,
-    /// The certificate that we show and its key.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    /// For TLS, which `sslmode` in the dsn asks for.
+    pub tls: Tls,
 }
 
 /// Locks in a PostgreSQL database.
@@ -69,7 +67,7 @@ impl PostgresLocks {
         config.connect_timeout(settings.connect);
         config.application_name("roadrunner");
         let server = server(&config);
-        let tls = MakeRustlsConnect::new(tls(settings)?);
+        let tls = MakeRustlsConnect::new(tls(&settings.tls)?);
         let (connect, answer) = (settings.connect, settings.answer);
         let prefix = settings.prefix.clone();
         Ok(Self(Arc::new(Shared { config, tls, server, prefix, connect, answer, client: Mutex::default() })))
@@ -287,7 +285,7 @@ fn server(config: &Config) -> String {
     hosts.collect::<Vec<_>>().join(", ")
 }
 
-fn tls(settings: &Settings) -> Result<ClientConfig, String> {
+fn tls(settings: &Tls) -> Result<ClientConfig, String> {
     // The first one stays, and any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut roots = RootCertStore::empty();

@@ -1,8 +1,8 @@
 //! `lock`: the locks of workers and RPC clients. RoadRunner has no such section.
 
 use crate::decode::section;
-use crate::kinds::{Checked, Choice, Flag, Nested, Number, Text, Time};
-use crate::sections::redis::{ClientTls, Redis};
+use crate::kinds::{Checked, Choice, Flag, Maybe, Nested, Number, Text, Time};
+use crate::sections::redis::{ClientTls, Redis, Servers};
 use std::time::Duration;
 
 /// Where the locks are.
@@ -12,12 +12,19 @@ pub enum LockDriver {
     Memory,
     /// On Redis servers.
     Redis,
+    /// On etcd servers.
+    Etcd,
     /// In a PostgreSQL database.
     Postgres,
 }
 
 const DRIVERS: Choice<LockDriver> = Choice(
-    &[("memory", LockDriver::Memory), ("redis", LockDriver::Redis), ("postgres", LockDriver::Postgres)],
+    &[
+        ("memory", LockDriver::Memory),
+        ("redis", LockDriver::Redis),
+        ("etcd", LockDriver::Etcd),
+        ("postgres", LockDriver::Postgres),
+    ],
     &[],
 );
 
@@ -37,6 +44,8 @@ section! {
         lease: Duration = Duration::from_secs(30) => Time { min: Duration::from_secs(1), zero_default: true };
         /// Ours: the Redis servers of driver `redis`.
         redis: Redis = Redis::default() => Nested;
+        /// Ours: the etcd servers of driver `etcd`.
+        etcd: Etcd = Etcd::default() => Nested;
         /// Ours: the database of driver `postgres`.
         postgres: Postgres = Postgres::default() => Nested;
         /// Ours: locks that a worker takes natively stay until their ttl, as RoadRunner's, instead of ending with
@@ -60,5 +69,19 @@ section! {
         read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
         /// Ours: files for TLS, which `sslmode` asks for.
         tls: ClientTls = ClientTls::default() => Nested;
+    }
+}
+
+section! {
+    /// etcd servers, 3.4 or newer.
+    Etcd {
+        /// Ours: some members, `host:port`.
+        endpoints: Vec<String> = vec!["127.0.0.1:2379".into()] => Servers;
+        /// Ours: how long connecting may take.
+        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), zero_default: true };
+        /// Ours: how long an answer may take, together with `dial_timeout`.
+        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
+        /// Ours: TLS.
+        tls: Option<ClientTls> = None => Maybe;
     }
 }

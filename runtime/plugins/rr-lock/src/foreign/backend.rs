@@ -89,6 +89,12 @@ impl Hub {
         self.0.lock().values().for_each(|waiting| waiting.notify_one());
     }
 
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
     pub(super) fn enter(&self, ticket: &Arc<str>) -> Arc<Notify> {
         let waiting = Arc::new(Notify::new());
         self.0.lock().insert(Arc::clone(ticket), Arc::clone(&waiting));

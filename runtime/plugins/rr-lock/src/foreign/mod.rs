@@ -18,6 +18,7 @@ use futures_util::future::Shared;
 use parking_lot::Mutex;
 use rr_pool::BoxFuture;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -34,6 +35,15 @@ pub struct Settings {
     pub limits: Limits,
     /// A worker's lock ends so long after a server that died.
     pub lease: Duration,
+}
+
+/// Files for TLS, in PEM.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Who signs the servers' certificates; `None`: whom the system trusts.
+    pub root_ca: Option<PathBuf>,
+    /// The certificate that we show and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// Locks on another server. Connects when it is first asked.
