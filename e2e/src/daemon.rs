@@ -58,13 +58,20 @@ impl Daemon {
     /// etcd with one member.
     #[must_use]
     pub fn etcd() -> Self {
+        Self::etcd_with("http", &[])
+    }
+
+    /// etcd with one member, for clients that use this scheme, and further arguments.
+    #[must_use]
+    pub fn etcd_with(scheme: &str, more: &[&str]) -> Self {
         let dir = TempDir::new().expect("a folder");
-        let folder = dir.path().to_str().expect("a path");
-        let ours = "http://127.0.0.1:PORT";
-        let line = ["--data-dir", folder, "--listen-client-urls", ours, "--advertise-client-urls", ours];
+        let data = dir.path().join("data");
+        let folder = data.to_str().expect("a path");
+        let ours = format!("{scheme}://127.0.0.1:PORT");
+        let line = ["--data-dir", folder, "--listen-client-urls", &ours, "--advertise-client-urls", &ours];
         // Of the one member, which nobody else talks to.
         let peer = ["--listen-peer-urls", "http://127.0.0.1:0", "--logger", "zap", "--log-level", "fatal"];
-        let mut daemon = Self::prepare("etcd", &[&line[..], &peer[..]].concat());
+        let mut daemon = Self::prepare("etcd", &[&line[..], &peer[..], more].concat());
         daemon.dir = Some(dir);
         daemon.restart();
         daemon

@@ -1,12 +1,10 @@
 //! Drivers `memcached` and `redis` against the real servers: the whole API, what other clients see, and servers that go and
 //! come back (KV-05, KV-06); Redis as a cluster, behind sentinels and over TLS.
 
-use e2e::{Daemon, Goridge, Options, Server, eventually, program};
+use e2e::{Daemon, Goridge, Options, Server, certificates, eventually};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// What all drivers do alike; `/ttl` is what they do not.
@@ -260,28 +258,6 @@ fn kv_05_redis_sentinels_name_the_next_master() {
     eventually("the replica is the master", || json(&server, "/one") == 1);
     assert!(tell(&replica.address(), "AUTH secret\r\nGET one").contains("i:1;"));
     server.stop();
-}
-
-/// Runs openssl in a folder.
-fn openssl(dir: &Path, arguments: &str) {
-    let mut command = Command::new(program(&["openssl"]));
-    let command = command.args(arguments.split(' ')).current_dir(dir).stderr(Stdio::null());
-    assert!(command.status().is_ok_and(|status| status.success()), "openssl {arguments}");
-}
-
-/// An authority `ca.crt`, another one `other.crt`, and what `ca` has signed for the server, which clients show too.
-fn certificates() -> TempDir {
-    let dir = TempDir::new().expect("a folder");
-    for name in ["ca", "other"] {
-        let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-        openssl(dir.path(), &format!("{new} -keyout {name}.key -out {name}.crt -subj /CN={name}"));
-    }
-    let new = "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(dir.path(), &format!("{new} -keyout server.key -out server.csr -subj /CN=server"));
-    std::fs::write(dir.path().join("names"), "subjectAltName=IP:127.0.0.1").expect("a file");
-    let sign = "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names";
-    openssl(dir.path(), &format!("{sign} -out server.crt"));
-    dir
 }
 
 #[test]

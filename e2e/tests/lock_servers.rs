@@ -1,7 +1,7 @@
 //! Locks on servers that several of ours share: the same rules with every driver, contenders on two servers, and servers
 //! that go and come back.
 
-use e2e::{Daemon, Goridge, Options, Server, eventually, kill};
+use e2e::{Daemon, Goridge, Options, Server, certificates, eventually, kill};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -353,4 +353,30 @@ fn etcd_is_killed_and_back() {
 #[test]
 fn etcd_answers_garbage() {
     garbage(&[("lock.driver", "'etcd'".to_owned()), ("lock.etcd.endpoints", "'ADDRESS'".to_owned())]);
+}
+
+#[test]
+fn etcd_over_tls() {
+    let dir = certificates();
+    let path = |name: &str| dir.path().join(name).to_str().expect("a path").to_owned();
+    let (crt, key, ca) = (path("server.crt"), path("server.key"), path("ca.crt"));
+    let files = ["--cert-file", &crt, "--key-file", &key, "--client-cert-auth", "--trusted-ca-file", &ca];
+    let daemon = Daemon::etcd_with("https", &files);
+    let start = |root: &str| {
+        let tls = format!("['cert' => '{crt}', 'key' => '{key}', 'root_ca' => '{}']", path(root));
+        let settings = [
+            ("lock.driver", "'etcd'".to_owned()),
+            ("lock.etcd.endpoints", format!("'{}'", daemon.address())),
+            ("lock.etcd.tls", tls),
+        ];
+        let options = Options::handler(CODE).above(RULES).descriptors_may_grow();
+        settings.iter().fold(options, |options, (key, value)| options.set(key, value)).start()
+    };
+    let server = start("ca.crt");
+    eventually("a lock", || server.text("/try") == "free");
+    server.stop();
+    let server = start("other.crt");
+    let error = server.text("/try");
+    assert!(error.starts_with("lock: etcd: ") && error.contains("certificate"), "{error}");
+    server.stop();
 }
