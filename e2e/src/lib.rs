@@ -2,6 +2,7 @@
 //! every test that nothing was left behind. Knows the server only from outside: its command line, its sockets,
 //! its log and `/proc`.
 
+mod certificates;
 mod client;
 mod collector;
 pub mod compare;
@@ -15,6 +16,7 @@ mod options;
 mod proc;
 mod server;
 
+pub use certificates::certificates;
 pub use client::{Client, Response};
 pub use collector::{Collector, text};
 pub use daemon::Daemon;

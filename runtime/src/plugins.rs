@@ -3,12 +3,14 @@
 use crate::admin::Desk;
 use crate::obituaries::Obituaries;
 use crate::settings;
-use rr_config::{Collector, CollectorType, Config};
+use rr_config::{Collector, CollectorType, Config, LockDriver};
 use rr_http::{ErrorPages, HttpPlugin, Traffic};
 use rr_kv::bolt::Bolt;
 use rr_kv::memcached::Memcached;
 use rr_kv::redis::Redis;
 use rr_kv::{Memory, Storage, Storages};
+use rr_lock::LockPlugin;
+use rr_lock::foreign::{Backend, Foreign};
 use rr_metrics::{Definition, Kind, MetricsPlugin};
 use rr_os::sentry::Keeper;
 use rr_plugin::{Background, Plugin};
@@ -49,9 +51,59 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
     Ok(entries)
 }
 
-/// The plugins that only answer calls.
-pub(crate) fn locks(config: &Config, registry: &mut Registry) {
-    rr_lock::register(&config.lock, registry);
+/// The locks. What is to be given back at the end is given back by what this returns.
+///
+/// # Errors
+/// The text of what their driver lacks.
+pub(crate) fn locks(
+    config: &Config,
+    here: &Path,
+    registry: &mut Registry,
+) -> Result<Option<Box<dyn Background>>, String> {
+    let section = &config.lock;
+    let backend: Option<Arc<dyn Backend>> = match section.driver {
+        LockDriver::Memory => None,
+        #[cfg(feature = "lock-redis")]
+        LockDriver::Redis => {
+            let servers = rr_redis::Redis::new(settings::redis(&section.redis, here));
+            let servers = servers.map_err(|error| format!("lock.redis: {error}"))?;
+            Some(Arc::new(rr_lock::redis::RedisLocks::new(servers, &section.prefix)))
+        }
+        #[cfg(feature = "lock-postgres")]
+        LockDriver::Postgres => {
+            let settings = settings::postgres(&section.postgres, &section.prefix, here);
+            let locks = rr_lock::postgres::PostgresLocks::new(&settings);
+            Some(Arc::new(locks.map_err(|error| format!("lock.postgres: {error}"))?))
+        }
+        #[cfg(feature = "lock-etcd")]
+        LockDriver::Etcd => {
+            let settings = settings::etcd(&section.etcd, &section.prefix, here);
+            let locks = rr_lock::etcd::EtcdLocks::new(settings);
+            Some(Arc::new(locks.map_err(|error| format!("lock.etcd: {error}"))?))
+        }
+        #[cfg(not(all(feature = "lock-redis", feature = "lock-postgres", feature = "lock-etcd")))]
+        other => {
+            let feature = format!("lock-{other:?}").to_lowercase();
+            let _ = here;
+            return Err(format!(
+                "lock.driver: this build has none of that kind; build it with feature {feature}"
+            ));
+        }
+    };
+    let Some(backend) = backend else {
+        rr_lock::register(section, rr_lock::memory(section), registry);
+        return Ok(None);
+    };
+    let settings = rr_lock::foreign::Settings { limits: rr_lock::limits(section), lease: section.lease };
+    let driver: Arc<dyn rr_lock::Driver> =
+        Arc::new(Foreign::new(backend, settings, format!("{:016x}", seed())));
+    rr_lock::register(section, Arc::clone(&driver), registry);
+    Ok(Some(Box::new(LockPlugin(driver))))
+}
+
+/// A number that nobody else has.
+fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0)
 }
 
 /// The plugins without workers, bound to their addresses. What they have to offer to workers and over RPC is in
@@ -184,7 +236,6 @@ pub(crate) fn service_settings(configured: &[(String, rr_config::Service)]) -> V
 /// # Errors
 /// The text of what the first one lacks.
 pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String> {
-    let seed = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
     let storage = |storage: &rr_config::Storage| {
         let name = &storage.name;
         let made = match &storage.driver {
@@ -212,15 +263,8 @@ pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String>
                 Storage::other(Arc::new(bolt))
             }
             rr_config::Driver::Redis(server) => {
-                let settings = rr_kv::redis::Settings {
-                    address: server.addrs.first().cloned().unwrap_or_default(),
-                    db: server.db,
-                    username: server.username.clone(),
-                    password: server.password.clone(),
-                    connect: server.dial_timeout,
-                    answer: server.read_timeout,
-                };
-                let redis = Redis::new(&settings).map_err(|error| format!("kv.{name}: {error}"))?;
+                let redis = Redis::new(settings::redis(server, here))
+                    .map_err(|error| format!("kv.{name}: {error}"))?;
                 Storage::other(Arc::new(redis))
             }
             rr_config::Driver::Memcached(servers) => {

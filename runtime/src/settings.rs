@@ -1,7 +1,8 @@
 //! From config sections to what the crates below take.
 
-use rr_config::{Config, DynamicAllocator, Http, Mode, Pool};
+use rr_config::{Config, DynamicAllocator, Http, Mode, Pool, Redis};
 use rr_pool::{Dynamic, Limits};
+use std::path::Path;
 use std::time::Duration;
 
 /// The pool of the HTTP plugin. Snapshots are workers for one request each: spares that are forked ahead, more of
@@ -88,6 +89,66 @@ pub(crate) fn without_effect(config: &Config, command: bool) -> Vec<String> {
     }
     note(config.endure.print_graph, "endure.print_graph", "there is no plugin graph");
     notes
+}
+
+/// Redis servers. Relative files are below `here`.
+pub(crate) fn redis(section: &Redis, here: &Path) -> rr_redis::Settings {
+    let file = |path: &Option<String>| path.as_ref().map(|path| here.join(path));
+    rr_redis::Settings {
+        addresses: section.addrs.clone(),
+        master: section.master_name.clone(),
+        sentinel_password: section.sentinel_password.clone(),
+        username: section.username.clone(),
+        password: section.password.clone(),
+        db: section.db,
+        tls: section.tls.as_ref().map(|tls| rr_redis::Tls {
+            cert: file(&tls.cert),
+            key: file(&tls.key),
+            root_ca: file(&tls.root_ca),
+        }),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        retries: section.max_retries,
+        backoff: (section.min_retry_backoff, section.max_retry_backoff),
+        replicas: section.read_only || section.route_randomly || section.route_by_latency,
+    }
+}
+
+#[cfg(any(feature = "lock-etcd", feature = "lock-postgres"))]
+fn tls(section: &rr_config::ClientTls, here: &Path) -> rr_lock::foreign::Tls {
+    let file = |path: &Option<String>| path.as_ref().map(|path| here.join(path));
+    rr_lock::foreign::Tls {
+        root_ca: file(&section.root_ca),
+        identity: file(&section.cert).zip(file(&section.key)),
+    }
+}
+
+/// The etcd servers of the locks. Relative files are below `here`.
+#[cfg(feature = "lock-etcd")]
+pub(crate) fn etcd(section: &rr_config::Etcd, prefix: &str, here: &Path) -> rr_lock::etcd::Settings {
+    rr_lock::etcd::Settings {
+        endpoints: section.endpoints.clone(),
+        prefix: prefix.to_owned(),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        tls: section.tls.as_ref().map(|section| tls(section, here)),
+    }
+}
+
+/// The database of the locks. Relative files are below `here`.
+#[cfg(feature = "lock-postgres")]
+pub(crate) fn postgres(
+    section: &rr_config::Postgres,
+    prefix: &str,
+    here: &Path,
+) -> rr_lock::postgres::Settings {
+    rr_lock::postgres::Settings {
+        dsn: section.dsn.clone(),
+        prefix: prefix.to_owned(),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        tls: tls(&section.tls, here),
+    }
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let storages = plugins::storages(config, &here).map_err(ServeError::Settings)?;
     registry.add(storages.service());
     registry.tell(Arc::new(storages.clone()));
-    plugins::locks(config, &mut registry);
+    let locks = plugins::locks(config, &here, &mut registry).map_err(ServeError::Settings)?;
     registry.add(applog::service());
     let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.
@@ -178,6 +178,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         status: status.as_ref().map(StatusPlugin::dials),
     };
     background.extend(status.map(|plugin| Box::new(plugin) as Box<dyn Background>));
+    background.extend(locks);
     background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
     let otel = otel::make(config, &metrics).map_err(ServeError::Settings)?;
     background.extend(otel.plugin);

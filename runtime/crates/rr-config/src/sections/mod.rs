@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod otel;
 pub(crate) mod pool;
+pub(crate) mod redis;
 pub(crate) mod rpc;
 pub(crate) mod server;
 pub(crate) mod service;
