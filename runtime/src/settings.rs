@@ -63,8 +63,6 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     note(server.on_init.is_some(), "server.on_init", "run the command before the server");
     if let Some(http) = &config.http {
         note(!http.pool.command.is_empty(), "http.pool.command", handler);
-        note(!http.middleware.is_empty(), "http.middleware", "requests go to the handler unchanged");
-        note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
     }
     note(config.endure.print_graph, "endure.print_graph", "there is no plugin graph");
     notes
@@ -83,7 +81,7 @@ mod tests {
     fn settings_without_effect_are_said() {
         assert!(without_effect(&config("http: {address: ':0'}")).is_empty());
         let notes = without_effect(&config(
-            "server: {command: php w.php}\nhttp: {address: ':0', middleware: [gzip]}",
+            "server: {command: php w.php}\nhttp: {address: ':0', pool: {command: php x.php}}",
         ));
         assert_eq!(notes.len(), 2);
         assert!(notes[0].starts_with("server.command has no effect in this version; workers run"));

@@ -45,6 +45,7 @@ pub use sections::kv::{
 pub use sections::lock::Lock;
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::metrics::{Collector, CollectorType, Metrics};
+pub use sections::middleware::{Cors, Headers, Middleware, StaticFiles, Trusted};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
 pub use sections::rpc::Rpc;
 pub use sections::server::{OnInit, Server};

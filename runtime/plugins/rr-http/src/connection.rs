@@ -3,6 +3,7 @@
 
 use crate::error_pages::ErrorPages;
 use crate::io::{Activity, ClientIo, Phase};
+use crate::middleware::Chain;
 use crate::resolve::Resolver;
 use crate::service::{self, Client};
 use crate::spool::Budget;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) context: Context,
     /// Finds what answers a path, where the app has a document root.
     pub(crate) resolver: Option<Resolver>,
+    /// What requests pass on their way.
+    pub(crate) chain: Option<Chain>,
     /// Receives forms; `None`: workers get them as they are.
     pub(crate) uploads: Option<Arc<Uploads>>,
     /// What streams may use that their clients do not take as fast as they come.
@@ -64,6 +67,7 @@ pub(crate) async fn serve(
     listeners: Vec<Listener>,
     config: Arc<Http>,
     resolver: Option<Resolver>,
+    chain: Option<Chain>,
     pages: Arc<ErrorPages>,
     context: Context,
 ) {
@@ -81,6 +85,7 @@ pub(crate) async fn serve(
     let uploads = (!config.raw_body).then(|| Arc::new(Uploads::new(&config.uploads, context.user.clone())));
     let shared = Arc::new(Shared {
         resolver,
+        chain,
         uploads,
         buffers: Arc::new(Budget::new(config.buffering.clone())),
         pages,
@@ -182,7 +187,11 @@ async fn connection(stream: Stream, peer: Option<SocketAddr>, listed: Listed, en
     let (shared, activity) = (Arc::clone(&listed.shared), Arc::clone(&entry.activity));
     let server = stream.local_addr();
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity)));
+    // A listener for both families sees IPv4 peers in IPv6 clothes, which no app expects.
+    let peer = peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+    let trusted = shared.chain.as_ref().is_some_and(|chain| chain.trusts(peer.map(|peer| peer.ip())));
     let client = Arc::new(Client {
+        trusted,
         shared: Arc::clone(&shared),
         activity,
         remote: peer.map_or_else(String::new, |peer| peer.ip().to_string()),

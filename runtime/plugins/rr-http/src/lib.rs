@@ -9,15 +9,18 @@ mod error_pages;
 mod failure;
 mod files;
 mod io;
+mod middleware;
 mod multipart;
 mod ranges;
 mod resolve;
 mod respond;
+mod root;
 mod service;
 mod spool;
 mod uploads;
 
 pub use error_pages::ErrorPages;
+pub use middleware::forwarded::fuzz as fuzz_forwarded;
 pub use multipart::fuzz as fuzz_multipart;
 pub use ranges::fuzz as fuzz_range;
 
@@ -28,11 +31,23 @@ use rr_pool::BoxFuture;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// Why the plugin cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// An address is malformed or taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A middleware lacks something; the text begins with its key.
+    #[error("{0}")]
+    Middleware(String),
+}
+
 /// The HTTP plugin, bound to its addresses.
 #[derive(Debug)]
 pub struct HttpPlugin {
     config: Arc<Http>,
     listeners: Vec<Listener>,
+    chain: Option<middleware::Chain>,
     pages: Arc<ErrorPages>,
 }
 
@@ -40,9 +55,10 @@ impl HttpPlugin {
     /// Binds the addresses of `config`. Sockets that a service manager has opened take the place of addresses.
     ///
     /// # Errors
-    /// An address is malformed or taken.
-    pub fn bind(config: Http, inherited: Vec<OwnedFd>) -> Result<Self, BindError> {
+    /// An address is malformed or taken, or a middleware lacks something.
+    pub fn bind(config: Http, inherited: Vec<OwnedFd>) -> Result<Self, HttpError> {
         const KEY: &str = "http.address";
+        let chain = middleware::Chain::new(&config).map_err(HttpError::Middleware)?;
         let options = rr_net::Options {
             reuse_port: config.reuse_port,
             backlog: config.backlog,
@@ -54,7 +70,7 @@ impl HttpPlugin {
         } else {
             inherited.into_iter().map(|socket| rr_net::adopt(KEY, socket)).collect::<Result<_, _>>()?
         };
-        Ok(Self { config: Arc::new(config), listeners, pages: Arc::default() })
+        Ok(Self { config: Arc::new(config), listeners, chain, pages: Arc::default() })
     }
 
     /// Answers failures with these pages, which may be read anew at any time.
@@ -77,6 +93,6 @@ impl Plugin for HttpPlugin {
     fn serve(self: Box<Self>, context: Context) -> BoxFuture<()> {
         // Here and not in the task: its descriptor is there from the start.
         let resolver = resolve::Resolver::new(&self.config.app);
-        Box::pin(connection::serve(self.listeners, self.config, resolver, self.pages, context))
+        Box::pin(connection::serve(self.listeners, self.config, resolver, self.chain, self.pages, context))
     }
 }

@@ -3,6 +3,7 @@
 use crate::body::Body;
 use crate::failure::{Failure, Own};
 use crate::files;
+use crate::middleware::Chain;
 use crate::service::Client;
 use crate::spool::{Budget, Spool};
 use bytes::Bytes;
@@ -81,7 +82,8 @@ pub(crate) async fn wait(mut exchange: Exchange, client: &Client, request: &Part
             Some(Err(error)) => return failed(&error, client),
             None => return failed(&ExecError::Protocol("a reply without a head".to_owned()), client),
         };
-        let head = match head_of(&frame) {
+        // Workers of a command do not exist yet, so that every worker may name a file.
+        let head = match head_of(&frame, Chain::takes_sendfile(client.shared.chain.as_ref(), false)) {
             Ok(head) => head,
             Err(text) => return failed(&ExecError::Protocol(text), client),
         };
@@ -115,7 +117,8 @@ struct Head {
 /// Names of headers that name a file, beside the one that only the extension can write.
 const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
 
-fn head_of(frame: &ReplyFrame) -> Result<Head, String> {
+/// `sendfile`: the header that names a file is heeded.
+fn head_of(frame: &ReplyFrame, sendfile: bool) -> Result<Head, String> {
     let view = ResponseView::parse(&frame.context).map_err(|error| error.to_string())?;
     // HTTP-13.
     let status = StatusCode::from_u16(view.status())
@@ -138,7 +141,7 @@ fn head_of(frame: &ReplyFrame) -> Result<Head, String> {
         }
     }
     let failed = headers.remove(FAILED).is_some();
-    if let Some(path) = headers.remove(X_SENDFILE) {
+    if sendfile && let Some(path) = headers.remove(X_SENDFILE) {
         file.get_or_insert_with(|| Bytes::copy_from_slice(path.as_bytes()));
     }
     Ok(Head { status, headers, file, failed })
