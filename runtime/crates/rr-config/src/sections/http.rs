@@ -28,7 +28,7 @@ section! {
         middleware: Vec<Middleware> = Vec::new() => Chain;
         /// Networks of proxies whose word about the client's address counts; ours: `unix` for peers on unix sockets.
         trusted_subnets: Vec<Trusted> = Vec::new() => Subnets;
-        /// Headers that are asked for the client's address, the first one that is there decides; `X-Forwarded-For`,
+        /// Ours: headers that are asked for the client's address, the first one that is there decides; `X-Forwarded-For`,
         /// `Forwarded`, `X-Real-Ip`, `True-Client-Ip`, `Cf-Connecting-Ip` unless given.
         trusted_headers: Vec<String> = Vec::new() => Tokens;
         /// Files of a folder, for the middleware `static`.

@@ -26,7 +26,7 @@ pub enum Middleware {
 }
 
 /// Their names.
-const MIDDLEWARE: [(&str, Middleware); 5] = [
+const MIDDLEWARE: &[(&str, Middleware)] = &[
     ("static", Middleware::Static),
     ("headers", Middleware::Headers),
     ("gzip", Middleware::Gzip),
@@ -35,7 +35,7 @@ const MIDDLEWARE: [(&str, Middleware); 5] = [
 ];
 
 /// Names that builds of RoadRunner know and this server does not.
-const ELSEWHERE: [&str; 4] = ["http_metrics", "otel", "cache", "new_relic"];
+const ELSEWHERE: &[&str] = &["http_metrics", "otel", "cache", "new_relic"];
 
 impl Middleware {
     /// Its name in the list.
@@ -87,7 +87,7 @@ fn unknown(name: &str) -> String {
 section! {
     /// Files of a folder that answer before the app (HS-06).
     StaticFiles {
-        /// The folder; it must exist.
+        /// The folder, from where the server was started unless absolute; it must exist.
         dir: String = String::new() => Text;
         /// Extensions that are left to the app.
         forbid: Vec<String> = Vec::new() => Extensions;

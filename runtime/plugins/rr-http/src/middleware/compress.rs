@@ -71,7 +71,7 @@ impl Drop for Encoder {
 
 impl Encoder {
     /// Bodies up to this length are compressed before their head is sent.
-    pub(crate) const AT_ONCE: usize = 16 * 1024;
+    pub(crate) const AT_ONCE: usize = BESIDE;
 
     /// A whole body.
     pub(crate) fn whole(mut self, bytes: &[u8]) -> Result<Bytes, ExecError> {
@@ -246,9 +246,7 @@ mod tests {
     #[test]
     fn bodies_of_any_length_come_back() {
         runtime().block_on(async {
-            for length in
-                [0, 1, 1024, BESIDE, Encoder::AT_ONCE, Encoder::AT_ONCE + 1, STEP, 3 * STEP + 1, 1 << 20]
-            {
+            for length in [0, 1, 1024, BESIDE, BESIDE + 1, STEP, 3 * STEP + 1, 1 << 20] {
                 let body = text(length);
                 let compressed = Body::full(body.clone()).compressed(encoder());
                 let known = compressed.size_hint().exact().is_some();

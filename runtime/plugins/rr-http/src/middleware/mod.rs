@@ -120,7 +120,9 @@ impl Chain {
                 },
                 Layer::Gzip(_) => Note::Gzip(Wish::of(parts)),
                 Layer::ProxyIp(proxies) => {
-                    if let Some(address) = proxies.client(&parts.headers).filter(|_| client.trusted) {
+                    if client.trusted
+                        && let Some(address) = proxies.client(&parts.headers)
+                    {
                         let remote = Remote(address.to_string().into());
                         parts.extensions.insert(remote.clone());
                         passed.remote = Some(remote);
