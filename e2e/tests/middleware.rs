@@ -428,3 +428,22 @@ fn hs_10_a_unix_socket_is_trusted_by_name() {
         server.stop();
     }
 }
+
+/// HTTP-05: an address of IPv4 is one, also where a listener is for both families.
+#[test]
+fn http_05_addresses_of_ipv4_are_written_as_such() {
+    if std::net::TcpListener::bind("[::]:0").is_err() {
+        // No IPv6 here.
+        return;
+    }
+    let server = app("globals", "'middleware' => ['proxy_ip_parser'], 'trusted_subnets' => ['127.0.0.1/32']")
+        .env("HTTP_ADDRESS", "[::]:0")
+        .start();
+    let port = server.addr().rsplit(':').next().expect("a port").to_owned();
+    let mut client = Client::connect(&format!("127.0.0.1:{port}"));
+    assert!(ask(&mut client, "GET", "/", "").text().starts_with("127.0.0.1|"));
+    let answer = ask(&mut client, "GET", "/", "X-Forwarded-For: ::ffff:198.51.100.7\r\n");
+    assert!(answer.text().starts_with("198.51.100.7|"), "{}", &answer.text()[..40]);
+    drop(client);
+    server.stop();
+}

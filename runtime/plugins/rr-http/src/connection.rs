@@ -187,8 +187,9 @@ async fn connection(stream: Stream, peer: Option<SocketAddr>, listed: Listed, en
     let (shared, activity) = (Arc::clone(&listed.shared), Arc::clone(&entry.activity));
     let server = stream.local_addr();
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity)));
-    // A listener for both families sees IPv4 peers in IPv6 clothes, which no app expects.
-    let peer = peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+    // A listener for both families sees IPv4 in IPv6 clothes, which no app expects (HTTP-05).
+    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (peer, server) = (peer.map(canonical), server.map(canonical));
     let trusted = shared.chain.as_ref().is_some_and(|chain| chain.trusts(peer.map(|peer| peer.ip())));
     let client = Arc::new(Client {
         trusted,
