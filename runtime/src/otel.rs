@@ -1,6 +1,6 @@
 //! OpenTelemetry, where it is built in: the plugin, and the tracer for units of work.
 
-use rr_config::Config;
+use rr_config::{Config, Middleware};
 use rr_plugin::Background;
 use rr_plugin::trace::Tracer;
 use std::sync::Arc;
@@ -20,7 +20,6 @@ pub(crate) struct Made {
 /// The text of what is wrong with the section.
 #[cfg(feature = "otel")]
 pub(crate) fn make(config: &Config, metrics: &Arc<rr_metrics::Registry>) -> Result<Made, String> {
-    use crate::settings::OTEL;
     let Some(section) = &config.otel else { return Ok(Made::default()) };
     let made = rr_otel::Settings::make(section, &|name| std::env::var(name).ok())?;
     for warning in made.warnings {
@@ -29,7 +28,7 @@ pub(crate) fn make(config: &Config, metrics: &Arc<rr_metrics::Registry>) -> Resu
     let Some(settings) = made.settings else { return Ok(Made::default()) };
     let metrics = Arc::clone(metrics);
     let (plugin, tracer) = rr_otel::OtelPlugin::new(settings, Arc::new(move || metrics.text()))?;
-    let named = |http: &rr_config::Http| http.middleware.iter().any(|name| name == OTEL);
+    let named = |http: &rr_config::Http| http.middleware.contains(&Middleware::Otel);
     let http = tracer.filter(|_| config.http.as_ref().is_some_and(named));
     Ok(Made { plugin: Some(Box::new(plugin)), http })
 }

@@ -3,7 +3,7 @@
 use crate::admin::Desk;
 use crate::obituaries::Obituaries;
 use crate::settings;
-use rr_config::{Collector, CollectorType, Config, LockDriver};
+use rr_config::{Collector, CollectorType, Config, LockDriver, Middleware};
 use rr_http::{ErrorPages, HttpPlugin, Traffic};
 use rr_kv::bolt::Bolt;
 use rr_kv::memcached::Memcached;
@@ -43,7 +43,7 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
         let pages = Arc::new(ErrorPages::default());
         pages.read(here, &http.error_pages)?;
         let plugin = HttpPlugin::bind(http.clone(), sockets).map_err(|error| error.to_string())?;
-        let counted = http.middleware.iter().any(|name| name == settings::HTTP_METRICS);
+        let counted = http.middleware.contains(&Middleware::HttpMetrics);
         let traffic = counted.then(Arc::<Traffic>::default);
         let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)).with_traffic(traffic.clone()));
         entries.push(Entry { plugin, pool: settings::pool(http), pages, traffic });

@@ -1,6 +1,6 @@
 //! From config sections to what the crates below take.
 
-use rr_config::{Config, DynamicAllocator, Http, Mode, Pool, Redis};
+use rr_config::{Config, DynamicAllocator, Http, Middleware, Mode, Pool, Redis};
 use rr_pool::{Dynamic, Limits};
 use std::path::Path;
 use std::time::Duration;
@@ -55,12 +55,6 @@ pub(crate) fn for_commands(limits: &mut Limits) {
     limits.exec_grace = Duration::ZERO;
 }
 
-/// Middleware that counts requests (HS-11).
-pub(crate) const HTTP_METRICS: &str = "http_metrics";
-
-/// Middleware that traces requests.
-pub(crate) const OTEL: &str = "otel";
-
 /// Settings that are understood and have no effect yet, each with what happens instead: nothing is ignored silently.
 pub(crate) fn without_effect(config: &Config, command: bool) -> Vec<String> {
     let mut notes = Vec::new();
@@ -75,17 +69,13 @@ pub(crate) fn without_effect(config: &Config, command: bool) -> Vec<String> {
     note(!command && server.relay != "pipes", "server.relay", "native workers are on shared memory");
     if let Some(http) = &config.http {
         note(!command && !http.pool.command.is_empty(), "http.pool.command", handler);
-        for name in http.middleware.iter().filter(|name| *name != HTTP_METRICS && *name != OTEL) {
-            note(true, &format!("http.middleware: {name}"), "requests pass it by");
-        }
-        let traced = http.middleware.iter().any(|name| name == OTEL);
+        let traced = http.middleware.contains(&Middleware::Otel);
         note(traced && config.otel.is_none(), "http.middleware: otel", "give an otel section");
         let wanted = config.otel.as_ref().is_some_and(|otel| !otel.metrics);
         note(wanted && !traced, "otel", "requests are traced with otel in http.middleware");
-        let counted = http.middleware.iter().any(|name| name == HTTP_METRICS);
+        let counted = http.middleware.contains(&Middleware::HttpMetrics);
         let unread = "give a metrics section, where it can be read";
         note(counted && config.metrics.is_none(), "http.middleware: http_metrics", unread);
-        note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
     }
     note(config.endure.print_graph, "endure.print_graph", "there is no plugin graph");
     notes
@@ -164,7 +154,7 @@ mod tests {
     fn settings_without_effect_are_said() {
         assert!(without_effect(&config("http: {address: ':0'}"), false).is_empty());
         let notes = without_effect(
-            &config("server: {command: php w.php}\nhttp: {address: ':0', middleware: [gzip]}"),
+            &config("server: {command: php w.php}\nhttp: {address: ':0', pool: {command: php x.php}}"),
             false,
         );
         assert_eq!(notes.len(), 2);

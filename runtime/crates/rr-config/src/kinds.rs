@@ -21,7 +21,7 @@ pub(crate) fn weak_text(node: &Node) -> Option<String> {
 }
 
 /// A list of texts: a list, or a text with commas (`split` says what becomes of blanks), or one value.
-fn weak_list(node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<String>> {
+pub(crate) fn weak_list(node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<String>> {
     match &node.value {
         Value::List(items) => {
             let mut texts = Vec::with_capacity(items.len());

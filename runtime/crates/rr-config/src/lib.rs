@@ -43,6 +43,7 @@ pub use sections::kv::{BoltStorage, Driver, Eviction, MemcachedStorage, MemorySt
 pub use sections::lock::{Etcd, Lock, LockDriver, Postgres};
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::metrics::{Collector, CollectorType, Metrics};
+pub use sections::middleware::{Cors, Headers, Middleware, StaticFiles, Trusted};
 pub use sections::otel::{Otel, OtelClient, OtelExporter, OtelResource};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
 pub use sections::redis::{ClientTls, Redis};

@@ -3,6 +3,7 @@
 use crate::failure;
 use crate::files::Source;
 use crate::io::{Activity, Phase};
+use crate::middleware::compress::{Compressed, Encoder};
 use crate::service::Client;
 use crate::spool::{Next, Spool};
 use crate::watch::Watch;
@@ -36,6 +37,8 @@ enum Kind {
     Trailers(HeaderMap),
     /// A file that is read piece by piece, beside the reactor.
     File(Reading),
+    /// Any of the others, compressed on its way.
+    Compressed(Box<Compressed>),
     /// The stream broke; said once what came before it is on its way.
     Broken(ExecError),
     Done,
@@ -75,6 +78,26 @@ impl Body {
 
     pub(crate) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
         Self::new(Kind::Trailed(bytes, trailers))
+    }
+
+    /// The same body, compressed. One that is short is so at once and keeps a length.
+    pub(crate) fn compressed(mut self, encoder: Encoder) -> Self {
+        if let Kind::Full(bytes) = &self.kind
+            && bytes.len() <= Encoder::AT_ONCE
+        {
+            self.kind = match encoder.whole(bytes) {
+                Ok(bytes) => Kind::Full(bytes),
+                Err(error) => Kind::Broken(error),
+            };
+            return self;
+        }
+        let compressed = Box::new(Compressed::new(self, encoder));
+        Self::new(Kind::Compressed(compressed))
+    }
+
+    /// Whether what comes next may be long in coming, for reasons that are the app's.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_) | Kind::Broken(_))
     }
 
     /// Ties the body to its connection: once it is dropped, the request is over.
@@ -165,6 +188,21 @@ impl http_body::Body for Body {
                         }
                     }
                 },
+                Kind::Compressed(compressed) => match compressed.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(None) => {
+                        this.kind = Kind::Done;
+                        continue;
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        this.kind = Kind::Done;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(bytes) => bytes,
+                        Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                    },
+                },
                 Kind::Stream(spool) => match spool.poll_next(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Next::Piece(piece)) => piece,
@@ -201,7 +239,11 @@ impl http_body::Body for Body {
             Kind::Done => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::File(reading) => reading.left() == 0,
-            Kind::Stream(_) | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => false,
+            Kind::Stream(_)
+            | Kind::Broken(_)
+            | Kind::Trailed(..)
+            | Kind::Trailers(_)
+            | Kind::Compressed(_) => false,
         }
     }
 
@@ -210,7 +252,11 @@ impl http_body::Body for Body {
             Kind::Done => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(reading) => SizeHint::with_exact(reading.left()),
-            Kind::Stream(_) | Kind::Broken(_) | Kind::Trailed(..) | Kind::Trailers(_) => SizeHint::default(),
+            Kind::Stream(_)
+            | Kind::Broken(_)
+            | Kind::Trailed(..)
+            | Kind::Trailers(_)
+            | Kind::Compressed(_) => SizeHint::default(),
         }
     }
 }
@@ -292,6 +338,11 @@ impl Log {
             dev: dev && !access,
             worker: None,
         }))
+    }
+
+    /// The client is not the peer, by the word of a trusted proxy.
+    pub(crate) fn set_remote(&mut self, remote: &str) {
+        remote.clone_into(&mut self.remote);
     }
 
     pub(crate) fn answered(mut self: Box<Self>, status: StatusCode, worker: Option<(u32, u64)>) -> Box<Self> {

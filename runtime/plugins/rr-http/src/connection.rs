@@ -4,6 +4,7 @@
 use crate::command::Dialect;
 use crate::error_pages::ErrorPages;
 use crate::io::{Activity, ClientIo, Phase};
+use crate::middleware::Chain;
 use crate::resolve::Resolver;
 use crate::service::{self, Client};
 use crate::spool::Budget;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) context: Context,
     /// Finds what answers a path, where the app has a document root.
     pub(crate) resolver: Option<Resolver>,
+    /// What requests pass on their way.
+    pub(crate) chain: Option<Chain>,
     /// Receives forms; `None`: workers get them as they are.
     pub(crate) uploads: Option<Arc<Uploads>>,
     /// What streams may use that their clients do not take as fast as they come.
@@ -65,15 +68,19 @@ impl Entry {
     }
 }
 
-/// Serves `listeners` until told to drain, then until the last connection is done.
-pub(crate) async fn serve(
-    listeners: Vec<Listener>,
-    config: Arc<Http>,
-    resolver: Option<Resolver>,
-    pages: Arc<ErrorPages>,
-    watchers: Option<Watchers>,
-    context: Context,
-) {
+/// What is served, and by what.
+pub(crate) struct Serving {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) config: Arc<Http>,
+    pub(crate) resolver: Option<Resolver>,
+    pub(crate) chain: Option<Chain>,
+    pub(crate) pages: Arc<ErrorPages>,
+    pub(crate) watchers: Option<Watchers>,
+}
+
+/// Serves its listeners until told to drain, then until the last connection is done.
+pub(crate) async fn serve(serving: Serving, context: Context) {
+    let Serving { listeners, config, resolver, chain, pages, watchers } = serving;
     let mut builder = http1::Builder::new();
     // Not pipeline_flush: with it hyper buffers a streamed body without bound. Its buffer is 8 KiB at least.
     builder
@@ -88,6 +95,7 @@ pub(crate) async fn serve(
     let uploads = (!config.raw_body).then(|| Arc::new(Uploads::new(&config.uploads, context.user.clone())));
     let shared = Arc::new(Shared {
         resolver,
+        chain,
         uploads,
         buffers: Arc::new(Budget::new(config.buffering.clone())),
         dialect: Dialect::default(),
@@ -191,7 +199,12 @@ async fn connection(stream: Stream, peer: Option<SocketAddr>, listed: Listed, en
     let (shared, activity) = (Arc::clone(&listed.shared), Arc::clone(&entry.activity));
     let server = stream.local_addr();
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity)));
+    // A listener for both families sees IPv4 in IPv6 clothes, which no app expects (HTTP-05).
+    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (peer, server) = (peer.map(canonical), server.map(canonical));
+    let trusted = shared.chain.as_ref().is_some_and(|chain| chain.trusts(peer.map(|peer| peer.ip())));
     let client = Arc::new(Client {
+        trusted,
         shared: Arc::clone(&shared),
         activity,
         remote: peer.map_or_else(String::new, |peer| peer.ip().to_string()),

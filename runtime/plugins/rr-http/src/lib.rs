@@ -10,10 +10,12 @@ mod error_pages;
 mod failure;
 mod files;
 mod io;
+mod middleware;
 mod multipart;
 mod ranges;
 mod resolve;
 mod respond;
+mod root;
 mod service;
 mod spool;
 mod traffic;
@@ -22,6 +24,7 @@ mod watch;
 
 pub use command::fuzz as fuzz_form;
 pub use error_pages::ErrorPages;
+pub use middleware::forwarded::fuzz as fuzz_forwarded;
 pub use multipart::fuzz as fuzz_multipart;
 pub use ranges::fuzz as fuzz_range;
 pub use traffic::{BOUNDS, Counted, Traffic};
@@ -33,11 +36,23 @@ use rr_pool::BoxFuture;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// Why the plugin cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// An address is malformed or taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A middleware lacks something; the text begins with its key.
+    #[error("{0}")]
+    Middleware(String),
+}
+
 /// The HTTP plugin, bound to its addresses.
 #[derive(Debug)]
 pub struct HttpPlugin {
     config: Arc<Http>,
     listeners: Vec<Listener>,
+    chain: Option<middleware::Chain>,
     pages: Arc<ErrorPages>,
     traffic: Option<Arc<Traffic>>,
 }
@@ -46,9 +61,10 @@ impl HttpPlugin {
     /// Binds the addresses of `config`. Sockets that a service manager has opened take the place of addresses.
     ///
     /// # Errors
-    /// An address is malformed or taken.
-    pub fn bind(config: Http, inherited: Vec<OwnedFd>) -> Result<Self, BindError> {
+    /// An address is malformed or taken, or a middleware lacks something.
+    pub fn bind(config: Http, inherited: Vec<OwnedFd>) -> Result<Self, HttpError> {
         const KEY: &str = "http.address";
+        let chain = middleware::Chain::new(&config).map_err(HttpError::Middleware)?;
         let options = rr_net::Options {
             reuse_port: config.reuse_port,
             backlog: config.backlog,
@@ -60,7 +76,7 @@ impl HttpPlugin {
         } else {
             inherited.into_iter().map(|socket| rr_net::adopt(KEY, socket)).collect::<Result<_, _>>()?
         };
-        Ok(Self { config: Arc::new(config), listeners, pages: Arc::default(), traffic: None })
+        Ok(Self { config: Arc::new(config), listeners, chain, pages: Arc::default(), traffic: None })
     }
 
     /// Answers failures with these pages, which may be read anew at any time.
@@ -90,6 +106,14 @@ impl Plugin for HttpPlugin {
         // Here and not in the task: its descriptor is there from the start.
         let resolver = resolve::Resolver::new(&self.config.app);
         let watchers = watch::Watchers::new(self.traffic, context.tracer.clone());
-        Box::pin(connection::serve(self.listeners, self.config, resolver, self.pages, watchers, context))
+        let serving = connection::Serving {
+            listeners: self.listeners,
+            config: self.config,
+            resolver,
+            chain: self.chain,
+            pages: self.pages,
+            watchers,
+        };
+        Box::pin(connection::serve(serving, context))
     }
 }

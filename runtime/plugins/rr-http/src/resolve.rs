@@ -1,15 +1,14 @@
 //! From a request's path to what answers it, for apps with a document root: a file of it, one of its scripts, or the
 //! front controller, as nginx's `try_files $uri $uri/ /index.php` before php-fpm.
 
+use crate::root::{FRESH, Root, is_code, segments};
 use parking_lot::Mutex;
 use rr_config::App;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 /// What answers a request.
 #[derive(Debug)]
@@ -26,16 +25,11 @@ pub(crate) enum Target {
     Malformed,
 }
 
-/// How long a root, or a script, is used before it is looked up again: a release behind a symlink may have been
-/// switched.
-const FRESH: Duration = Duration::from_secs(1);
-
 /// The document root of an app.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     app: App,
-    root: PathBuf,
-    open: Mutex<Option<(Instant, Arc<OwnedFd>)>>,
+    root: Root,
     /// Paths that scripts answer, for as long as they are believed without a look.
     scripts: Mutex<Scripts>,
 }
@@ -71,43 +65,12 @@ impl Scripts {
 impl Resolver {
     /// `None`: the app has no document root.
     pub(crate) fn new(app: &App) -> Option<Self> {
-        let root = PathBuf::from(app.root.as_deref()?);
-        let resolver = Self { app: app.clone(), root, open: Mutex::new(None), scripts: Mutex::default() };
-        // From the start, so that a descriptor more is no leak later.
-        let _ = resolver.root();
-        Some(resolver)
-    }
-
-    fn root(&self) -> Option<Arc<OwnedFd>> {
-        let mut open = self.open.lock();
-        if let Some((since, root)) = &*open
-            && since.elapsed() < FRESH
-        {
-            return Some(Arc::clone(root));
-        }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = Arc::new(openat(CWD, &self.root, flags, Mode::empty()).ok()?);
-        *open = Some((Instant::now(), Arc::clone(&root)));
-        Some(root)
-    }
-
-    /// Opens what is below the root. The kernel sees to it that nothing outside is reached, symlinks included.
-    fn open(&self, root: &OwnedFd, path: &str, flags: OFlags) -> Option<(File, Metadata)> {
-        let path = if path.is_empty() { "." } else { path };
-        // A pipe must not be waited for; with PATH nothing is opened, and the kernel wants no other flags.
-        let more = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK };
-        let flags = flags | OFlags::CLOEXEC | more;
-        let resolve = match self.app.symlinks {
-            true => ResolveFlags::NO_MAGICLINKS,
-            false => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
-        };
-        let file = File::from(openat2(root.as_fd(), path, flags, Mode::empty(), resolve).ok()?);
-        let meta = file.metadata().ok()?;
-        Some((file, meta))
+        let root = Root::new(app.root.as_deref()?, app.symlinks);
+        Some(Self { app: app.clone(), root, scripts: Mutex::default() })
     }
 
     fn is_file(&self, root: &OwnedFd, path: &str) -> bool {
-        self.open(root, path, OFlags::PATH).is_some_and(|(_, meta)| meta.is_file())
+        self.root.open(root, path, OFlags::PATH).is_some_and(|(_, meta)| meta.is_file())
     }
 
     /// What answers `target`, a path with or without a query.
@@ -131,7 +94,7 @@ impl Resolver {
         if segments.iter().any(|segment| segment.starts_with('.') && segment != ".well-known") {
             return Target::NotFound;
         }
-        let Some(root) = self.root() else { return Target::NotFound };
+        let Some(root) = self.root.folder() else { return Target::NotFound };
         if self.app.scripts {
             for (index, _) in segments.iter().enumerate().filter(|(_, segment)| segment.ends_with(".php")) {
                 let script = segments[..=index].join("/");
@@ -154,13 +117,13 @@ impl Resolver {
             }
         }
         let joined = segments.join("/");
-        if let Some((_, meta)) = self.open(&root, &joined, OFlags::PATH) {
+        if let Some((_, meta)) = self.root.open(&root, &joined, OFlags::PATH) {
             if meta.is_dir() {
                 if let Some(target) = self.folder(&root, &joined, path, query) {
                     return target;
                 }
             } else if meta.is_file() && self.app.serve_static && !is_code(&joined) && !path.ends_with('/') {
-                return match self.open(&root, &joined, OFlags::RDONLY) {
+                return match self.root.open(&root, &joined, OFlags::RDONLY) {
                     Some((file, meta)) => Target::Static { file, meta, name: joined },
                     None => Target::NotFound,
                 };
@@ -190,45 +153,6 @@ impl Resolver {
         }
         Some(Target::Script { script: format!("/{script}"), path_info: Vec::new() })
     }
-}
-
-/// Code is run or not there; its text is never sent.
-fn is_code(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    [".php", ".phtml", ".phar", ".phps", ".inc"].iter().any(|end| lower.ends_with(end))
-}
-
-/// The segments of a path, decoded once and without `.` and `..`. `None`: it has a NUL, is no UTF-8, or climbs out.
-fn segments(path: &str) -> Option<Vec<String>> {
-    let bytes = path.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        if *byte == b'%' {
-            let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
-            let value = digit(at + 1)? * 16 + digit(at + 2)?;
-            decoded.push(u8::try_from(value).ok()?);
-            at += 3;
-        } else {
-            decoded.push(*byte);
-            at += 1;
-        }
-    }
-    if decoded.contains(&0) {
-        return None;
-    }
-    let text = String::from_utf8(decoded).ok()?;
-    let mut segments = Vec::new();
-    for segment in text.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                segments.pop()?;
-            }
-            other => segments.push(other.to_owned()),
-        }
-    }
-    Some(segments)
 }
 
 #[cfg(test)]

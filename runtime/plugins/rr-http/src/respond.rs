@@ -4,6 +4,7 @@ use crate::body::Body;
 use crate::command;
 use crate::failure::{Failure, Own};
 use crate::files;
+use crate::middleware::Chain;
 use crate::service::Client;
 use crate::spool::{Budget, Spool};
 use bytes::Bytes;
@@ -105,7 +106,8 @@ pub(crate) async fn try_wait(
             client.shared.dialect.heard(&frame);
             frame = command::native(frame).map_err(ExecError::Protocol)?;
         }
-        let head = head_of(&frame).map_err(ExecError::Protocol)?;
+        let sendfile = Chain::takes_sendfile(client.shared.chain.as_ref(), client.shared.context.command);
+        let head = head_of(&frame, sendfile).map_err(ExecError::Protocol)?;
         if head.status.is_informational() {
             // HTTP-15. A client of HTTP/1.0 knows none; 100 is sent by the server itself.
             if request.version == Version::HTTP_11 && head.status != StatusCode::CONTINUE {
@@ -136,7 +138,8 @@ struct Head {
 /// Names of headers that name a file, beside the one that only the extension can write.
 const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
 
-fn head_of(frame: &ReplyFrame) -> Result<Head, String> {
+/// `sendfile`: the header that names a file is heeded.
+fn head_of(frame: &ReplyFrame, sendfile: bool) -> Result<Head, String> {
     let view = ResponseView::parse(&frame.context).map_err(|error| error.to_string())?;
     // HTTP-13.
     let status = StatusCode::from_u16(view.status())
@@ -159,7 +162,7 @@ fn head_of(frame: &ReplyFrame) -> Result<Head, String> {
         }
     }
     let failed = headers.remove(FAILED).is_some();
-    if let Some(path) = headers.remove(X_SENDFILE) {
+    if sendfile && let Some(path) = headers.remove(X_SENDFILE) {
         file.get_or_insert_with(|| Bytes::copy_from_slice(path.as_bytes()));
     }
     Ok(Head { status, headers, file, failed })

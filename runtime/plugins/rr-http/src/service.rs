@@ -3,6 +3,7 @@
 use crate::body::{Body, Log};
 use crate::connection::Shared;
 use crate::io::{Activity, Phase};
+use crate::middleware::{Passed, Remote};
 use crate::resolve::Target;
 use crate::uploads::{Received, Receiver, Uploads};
 use crate::watch::Watch;
@@ -25,6 +26,8 @@ pub(crate) struct Client {
     pub(crate) activity: Arc<Activity>,
     /// The peer's address without a port (HTTP-05).
     pub(crate) remote: String,
+    /// The peer may say for which client it speaks.
+    pub(crate) trusted: bool,
     /// The peer's port; 0 on a unix socket.
     pub(crate) remote_port: u16,
     /// Where it has connected to; `None` on a unix socket.
@@ -46,17 +49,24 @@ pub(crate) async fn handle(
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     client.activity.enter(Phase::Busy);
-    let log = Log::begin(&client, &request);
+    let mut log = Log::begin(&client, &request);
     let noted = failure::note(&client, &mut request);
     let head = *request.method() == Method::HEAD;
     let mut watch = client.shared.watchers.as_ref().map(|watchers| watchers.begin(&client, &mut request));
-    let mut response = match run(&client, request, &mut watch).await {
+    let mut passed = Passed::default();
+    let mut response = match run(&client, request, &mut passed, &mut watch).await {
         Ok(response) => response,
         Err(Refusal::Status(status, text)) => respond::plain(status, text),
         Err(Refusal::Long(status, text)) => respond::plain(status, &text),
         Err(Refusal::Gone) => respond::plain(StatusCode::BAD_REQUEST, "the request body ended early"),
     };
     failure::dress(&client, noted.as_ref(), &mut response);
+    if let Some(chain) = &client.shared.chain {
+        if let (Some(log), Some(Remote(remote))) = (&mut log, &passed.remote) {
+            log.set_remote(remote);
+        }
+        chain.leave(passed, &mut response);
+    }
     let status = response.status();
     if let Some(watch) = &mut watch {
         watch.answered(&mut response);
@@ -73,12 +83,19 @@ pub(crate) async fn handle(
 async fn run(
     client: &Arc<Client>,
     request: Request<Incoming>,
+    passed: &mut Passed,
     watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
     let config = &client.shared.config;
     let pool = &client.shared.context.pool;
-    let (parts, mut body) = request.into_parts();
-    check(&parts, config.max_request_size)?;
+    let (mut parts, mut body) = request.into_parts();
+    check(&parts)?;
+    if let Some(chain) = &client.shared.chain
+        && let Some(answer) = chain.enter(client, &mut parts, passed).await
+    {
+        return Ok(answer);
+    }
+    check_length(&parts, config.max_request_size)?;
     let (script, path_info) = match &client.shared.resolver {
         None => (String::new(), Vec::new()),
         Some(resolver) => match resolver.resolve(target(&parts)) {
@@ -135,8 +152,8 @@ async fn run(
     Ok(respond::wait(exchange, client, &parts).await)
 }
 
-/// What RFC 9112 wants refused, and what the config does.
-fn check(parts: &http::request::Parts, limit: u64) -> Result<(), Refusal> {
+/// What RFC 9112 wants refused.
+fn check(parts: &http::request::Parts) -> Result<(), Refusal> {
     let bad = |text| Err(Refusal::Status(StatusCode::BAD_REQUEST, text));
     let mut hosts = parts.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -159,6 +176,11 @@ fn check(parts: &http::request::Parts, limit: u64) -> Result<(), Refusal> {
             ));
         }
     }
+    Ok(())
+}
+
+/// HS-02: behind the middleware, so that a page of another origin may read why.
+fn check_length(parts: &http::request::Parts, limit: u64) -> Result<(), Refusal> {
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(too_large());
@@ -189,14 +211,18 @@ fn encode(
         Some(authority) => authority.as_str().as_bytes(),
         None => parts.headers.get(HOST).map_or(&b""[..], http::HeaderValue::as_bytes),
     };
+    let (remote, remote_port) = match parts.extensions.get::<Remote>() {
+        Some(Remote(remote)) => (&**remote, 0),
+        None => (&*client.remote, client.remote_port),
+    };
     let head = RequestHead {
         version: if parts.version == Version::HTTP_10 { 10 } else { 11 },
         https: false,
         form: form.is_some(),
-        remote_port: client.remote_port,
+        remote_port,
         server_port: client.server.map_or(0, |server| server.port()),
         method: parts.method.as_str().as_bytes(),
-        remote: client.remote.as_bytes(),
+        remote: remote.as_bytes(),
         server: client.server_text.as_bytes(),
         target: target.as_bytes(),
         authority,

@@ -16,4 +16,5 @@ fn replay(name: &str, run: impl Fn(&[u8])) {
 fn the_corpora_are_survived() {
     replay("multipart", rr_http::fuzz_multipart);
     replay("range", rr_http::fuzz_range);
+    replay("forwarded", rr_http::fuzz_forwarded);
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::error_pages::{ErrorPage, Pages};
+use super::middleware::{self, Chain, Headers, Middleware, StaticFiles, Subnets, Tokens, Trusted};
 use super::pool::Pool;
 use crate::decode::{Decoder, Kind, section};
-use crate::kinds::{Choice, Directives, Flag, Names, Nested, Number, Size, Status, Text, Time};
+use crate::kinds::{Choice, Directives, Flag, Maybe, Names, Nested, Number, Size, Status, Text, Time};
 use crate::node::{Map, Node, Value};
 
 section! {
@@ -26,10 +27,18 @@ section! {
         codec: Codec = Codec::Auto => CODECS;
         /// Logs every request with the fields of an access log.
         access_logs: bool = false => Flag;
-        /// Middleware in the order in which requests pass it.
-        middleware: Vec<String> = Vec::new() => Names;
-        /// Networks of proxies whose word about the client's address counts.
-        trusted_subnets: Vec<String> = Vec::new() => Names;
+        /// What requests pass on their way to the workers, and responses on their way back; the last name is the
+        /// outermost.
+        middleware: Vec<Middleware> = Vec::new() => Chain;
+        /// Networks of proxies whose word about the client's address counts; ours: `unix` for peers on unix sockets.
+        trusted_subnets: Vec<Trusted> = Vec::new() => Subnets;
+        /// Ours: headers that are asked for the client's address, the first one that is there decides; `X-Forwarded-For`,
+        /// `Forwarded`, `X-Real-Ip`, `True-Client-Ip`, `Cf-Connecting-Ip` unless given.
+        trusted_headers: Vec<String> = Vec::new() => Tokens;
+        /// Files of a folder, for the middleware `static`.
+        static_files("static"): Option<StaticFiles> = None => Maybe;
+        /// Headers and CORS, for the middleware `headers`.
+        headers: Option<Headers> = None => Maybe;
         /// The workers.
         pool: Pool = Pool::default() => Nested;
         /// Files that clients upload.
@@ -62,8 +71,7 @@ section! {
         /// Ours: permissions of a unix socket, in octal.
         socket_mode: u32 = 0o660 => Permissions;
     }
-    unserved "ssl", "http2", "http3", "fcgi", "static", "headers", "cors", "trusted_headers",
-        "cache", "new_relic", "gzip", "sendfile", "otel";
+    unserved "ssl", "http2", "http3", "fcgi", "cors", "cache", "new_relic", "gzip", "sendfile", "otel";
     finish needs_address;
 }
 
@@ -177,6 +185,7 @@ fn needs_address(section: &mut Http, node: &Node, map: &Map, path: &str, decoder
         let message = "is missing, so there is nothing to listen on; write e.g. \"127.0.0.1:8080\"";
         decoder.wrong::<()>(at, &key, message);
     }
+    middleware::pairs(section, map, path, node, decoder);
 }
 
 /// File permissions: `"0660"` or `0660`, both of which are octal.

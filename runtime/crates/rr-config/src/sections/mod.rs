@@ -9,6 +9,7 @@ pub(crate) mod kv;
 pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+pub(crate) mod middleware;
 pub(crate) mod otel;
 pub(crate) mod pool;
 pub(crate) mod redis;

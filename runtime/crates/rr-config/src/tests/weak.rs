@@ -127,7 +127,12 @@ fn cfg_11_flags() {
 #[test]
 fn cfg_11_lists_and_texts() {
     let list = |yaml: &str| {
-        load(&format!("http: {{address: ':1', middleware: {yaml}}}")).http.unwrap().middleware.join("|")
+        load(&format!("http: {{address: ':1', uploads: {{forbid: {yaml}}}}}"))
+            .http
+            .unwrap()
+            .uploads
+            .forbid
+            .join("|")
     };
     let table = [
         ("[gzip, headers]", "gzip|headers"),

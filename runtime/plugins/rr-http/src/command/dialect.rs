@@ -2,6 +2,7 @@
 
 use super::gather::Gathered;
 use super::{json, proto};
+use crate::middleware::Remote;
 use crate::service::Client;
 use crate::uploads::Stored;
 use bytes::Bytes;
@@ -39,6 +40,14 @@ impl Context<'_> {
             Version::HTTP_2 => "HTTP/2.0",
             Version::HTTP_3 => "HTTP/3.0",
             _ => "HTTP/1.1",
+        }
+    }
+
+    /// HTTP-05: the client's address, without a port.
+    pub(super) fn remote(&self) -> &str {
+        match self.parts.extensions.get::<Remote>() {
+            Some(Remote(remote)) => remote,
+            None => &self.client.remote,
         }
     }
 

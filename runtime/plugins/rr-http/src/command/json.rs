@@ -18,9 +18,9 @@ struct Request<'a>(&'a Context<'a>);
 
 impl Serialize for Request<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Context { parts, client, payload } = self.0;
+        let Context { parts, payload, .. } = self.0;
         let mut map = serializer.serialize_map(Some(10))?;
-        map.serialize_entry("remoteAddr", &client.remote)?;
+        map.serialize_entry("remoteAddr", self.0.remote())?;
         map.serialize_entry("protocol", self.0.protocol())?;
         map.serialize_entry("method", parts.method.as_str())?;
         map.serialize_entry("uri", &self.0.uri())?;

@@ -44,12 +44,12 @@ struct Response {
 
 /// The context of a request.
 pub(super) fn request(context: &Context<'_>) -> Vec<u8> {
-    let Context { parts, client, payload } = context;
+    let Context { parts, payload, .. } = context;
     let owned = |values: Vec<&[u8]>| HeaderValue { value: values.into_iter().map(<[u8]>::to_vec).collect() };
     let one = |value: String| HeaderValue { value: vec![value.into_bytes()] };
     let cookies = context.cookies().into_iter();
     Request {
-        remote_addr: client.remote.clone(),
+        remote_addr: context.remote().to_owned(),
         protocol: context.protocol().to_owned(),
         method: parts.method.to_string(),
         uri: context.uri(),
