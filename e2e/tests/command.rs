@@ -319,6 +319,49 @@ fn fr_13_a_promise_of_four_gigabytes_costs_nothing_and_ends_by_exec_ttl() {
     }
 }
 
+#[test]
+fn pool_05_a_worker_that_does_not_read_its_request_is_killed() {
+    for way in ALL {
+        let server = faulty(way, "    supervisor: {exec_ttl: 300ms}").env("FAULT", "deaf").start();
+        for length in [0, 2_000_000] {
+            let (status, _) = post(&server, "/", "text/plain", &vec![b'x'; length]);
+            assert_eq!(status, 500, "{way:?} {length}");
+        }
+        server.logs.expect("took longer than exec_ttl");
+        server.stop();
+    }
+}
+
+#[test]
+fn http_16_a_client_that_leaves_does_not_disturb_the_app() {
+    let script =
+        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let script = script.replace(
+        "    if ($do === 'error') {",
+        "    if ($do === 'sleep') {
+        fwrite(STDERR, \"asleep\\n\");
+        $left = usleep(700_000) ?? 0;
+        fwrite(STDERR, 'awake after ' . (hrtime(true) - $GLOBALS['began'] >= 700_000_000 ? 'all' : 'less') . \"\\n\");
+    }
+    if ($do === 'error') {",
+    );
+    let script = script.replace(
+        "    parse_str($request['rawQuery']",
+        "    $GLOBALS['began'] = hrtime(true);\n    parse_str($request['rawQuery']",
+    );
+    for way in ALL {
+        let server =
+            options(way, &format!("['{}', 'worker.php']", php()), "").file("worker.php", &script).start();
+        let mut client = server.client();
+        client.send(b"GET /?do=sleep HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.logs.expect("asleep");
+        drop(client);
+        server.logs.expect("awake after all");
+        json(&server, "/");
+        server.stop();
+    }
+}
+
 /// Seeded: the number in the failure's text is the seed.
 #[test]
 fn frames_that_are_damaged_end_one_worker_at_most() {

@@ -48,6 +48,8 @@ pub(crate) struct Generation {
 #[derive(Debug)]
 struct WorkerProcess {
     pidfd: OwnedFd,
+    /// It runs a foreign app, which knows no interrupts.
+    foreign: bool,
     /// Ends the worker with the master.
     _lifeline: OwnedFd,
 }
@@ -59,6 +61,9 @@ impl Process for WorkerProcess {
     }
 
     fn interrupt(&self, sequence: u32, why: Interrupt) {
+        if self.foreign {
+            return;
+        }
         let why = match why {
             Interrupt::Cancelled => rr_process::worker::CANCELLED,
             Interrupt::Timeout => rr_process::worker::TIMEOUT,
@@ -109,6 +114,7 @@ impl Generation {
             lifeline: held,
             output: writer.into(),
         };
+        let foreign = script.is_some();
         let spin_us = u64::try_from(nursery.spin.as_micros()).unwrap_or(0);
         let start = Start { worker, pool: nursery.pool.clone(), slot, ring: nursery.ring, spin_us, script };
         let counts = Counts::new(nursery, worker, end.cells());
@@ -119,7 +125,7 @@ impl Generation {
         };
         drop(descriptors);
         let watched = pidfd.try_clone().and_then(reactor::watch).map_err(io("a descriptor for a worker"))?;
-        let process = Arc::new(WorkerProcess { pidfd, _lifeline: lifeline });
+        let process = Arc::new(WorkerProcess { pidfd, foreign, _lifeline: lifeline });
         let tail = Tail::default();
         self.read_output(reader.into(), tail.clone(), pid, worker, slot);
         let obituary = nursery.obituaries.expect(pid);

@@ -71,6 +71,9 @@ while (($message = take($in)) !== null) {
             'nonsense' => frame(CONTROL, [], 'hello'),
             default => frame(CONTROL, [], $hello),
         });
+        while ($fault === 'deaf') {
+            sleep(1000);
+        }
         continue;
     }
     $do = preg_match('/do=([a-z-]+)/', $bytes, $found) ? $found[1] : '';

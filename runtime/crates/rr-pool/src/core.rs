@@ -15,6 +15,8 @@ pub(crate) const FAST: u32 = 100;
 /// Units faster than this (microseconds) are handed to a worker that is busy where others wait anyway: one of them, which
 /// another worker takes over as soon as it has nothing to do.
 const QUICK: u32 = 1000;
+/// Workers that may end one after the other while they have a unit that none of them has begun.
+const DEATHS: u32 = 3;
 /// Where the estimate of a new worker starts: slow until it has shown otherwise.
 const UNKNOWN: u32 = 2000;
 
@@ -383,7 +385,12 @@ impl Core {
 
     /// Ends a worker: kills it, fails what it runs with `error`, saves what it has not started.
     pub(crate) fn condemn(&mut self, slot: usize, error: &ExecError, now: Instant) {
+        if let Some(worker) = self.worker(slot) {
+            // Those behind it have had no chance.
+            worker.held.front().iter().for_each(|held| held.unit.state.lock().returned += 1);
+        }
         self.take_back(slot, 0);
+        self.give_up(error);
         let Some(worker) = self.worker(slot) else { return };
         let booting = worker.state.get() == State::Booting;
         worker.advance(State::Dead, now);
@@ -399,6 +406,20 @@ impl Core {
         }
         if booting {
             self.boot_failed(verdict, now);
+        }
+    }
+
+    /// Fails units that were just taken back from a worker that ended, as others have before it: whatever is wrong, another
+    /// worker will not help.
+    fn give_up(&mut self, error: &ExecError) {
+        let spoiled = |unit: &Arc<Unit>| {
+            let state = unit.state.lock();
+            state.place == Place::Queued && state.returned > DEATHS
+        };
+        while self.queue.front().is_some_and(spoiled) {
+            let Some(unit) = self.queue.pop_front() else { return };
+            self.waiting -= 1;
+            unit.fail(error.clone());
         }
     }
 

@@ -56,8 +56,10 @@ impl Core {
         let since = |then: Instant| now.saturating_duration_since(then);
         let over = |limit: Duration, then: Instant| !limit.is_zero() && since(then) > limit;
         let front = worker.held.front();
-        // A client that reads or sends slowly has limits of its own.
-        let waits = |front: &Held| front.body_open || front.unit.state.lock().paused;
+        // A client that reads or sends slowly has limits of its own. A body whose length is known has been taken in: if it
+        // does not flow, that is the worker's fault.
+        let sends = |front: &Held| front.body_open && front.unit.request.length.is_none();
+        let waits = |front: &Held| sends(front) || front.unit.state.lock().paused;
         let runs = front.is_some_and(|front| !waits(front)) && worker.state.get() != State::Dead;
         match front.and_then(|front| front.interrupted) {
             Some(then) if runs && since(then) > limits.exec_grace => {
