@@ -4,6 +4,7 @@
 //! [`Table`] decides, without threads or clocks: time goes in, what happened comes out. [`Locks`] lets tasks wait.
 #![forbid(unsafe_code)]
 
+mod lending;
 mod locks;
 mod request;
 mod service;
@@ -17,7 +18,7 @@ pub use service::register;
 pub use table::Table;
 
 /// LK-01: what a `ttl` of 0 stands for, in microseconds.
-pub const LONGEST: Micros = 31_555_952 * 1_000_000;
+pub const LONGEST: Micros = rr_wire::lock::LONGEST;
 
 /// LK-01: what a `wait` of 0 stands for over RPC, in microseconds.
 pub const SHORTEST_WAIT: Micros = 1_000;

@@ -16,9 +16,9 @@ const NO_ID: &str = "empty ID is not allowed";
 /// Adds the service `lock`.
 pub fn register(config: &rr_config::Lock, registry: &mut Registry) {
     let limits = Limits { locks: config.max_locks, waiters: config.max_waiters, ..Limits::default() };
-    // Fencing goes on across a restart: there are fewer grants than microseconds.
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |age| age.as_micros());
-    let locks = Locks::new(limits, u64::try_from(micros).unwrap_or(1));
+    // Fencing goes on across a restart: there are fewer tokens than nanoseconds.
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |age| age.as_nanos());
+    let locks = Locks::new(limits, u64::try_from(nanos).unwrap_or(1));
     let desk = Arc::new(Desk { locks, keep: config.keep_until_ttl, pools: Mutex::default() });
     registry.add(desk.service());
     registry.tell(desk);
@@ -124,12 +124,12 @@ impl Desk {
         self.locks.end_before(owner);
         let (ttl, keep) = (or_longest(ttl), self.keep);
         let request = Request { resource: name, id: None, shared, ttl, wait, owner: Some(owner), keep };
-        Some(match self.locks.acquire(&request) {
-            Ok(Acquired::Now(grant)) => Answer::Now(token(Some(grant))),
-            Ok(Acquired::No) => Answer::Now(token(None)),
-            Ok(Acquired::Later(pending)) => {
+        Some(match self.locks.acquire_or_lease(&request, caller.leases.as_ref()) {
+            Ok((Acquired::Now(grant), lease)) => Answer::Now(obtained(Some(grant), lease)),
+            Ok((Acquired::No, _)) => Answer::Now(obtained(None, None)),
+            Ok((Acquired::Later(pending), _)) => {
                 tracing::debug!(target: "lock", resource = name, pid = caller.pid, "a worker waits for a lock");
-                Answer::Later(Box::pin(async { token(pending.await) }))
+                Answer::Later(Box::pin(async { obtained(pending.await, None) }))
             }
             Err(error) => Answer::Now(Err(error.to_string())),
         })
@@ -170,8 +170,8 @@ fn flag(held: bool) -> Answer {
     Answer::Now(Ok(vec![u8::from(held)]))
 }
 
-fn token(grant: Option<Grant>) -> Result<Vec<u8>, String> {
-    Ok(grant.map_or(Vec::new(), |grant| grant.token.to_le_bytes().to_vec()))
+fn obtained(grant: Option<Grant>, lease: Option<wire::Lease>) -> Result<Vec<u8>, String> {
+    Ok(grant.map_or(Vec::new(), |Grant { token, .. }| wire::Obtained { token, lease }.encode()))
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {
