@@ -189,8 +189,8 @@ impl Lock {
         Ok(!self.released && !self.ask("lock.remaining", &[])?.is_empty())
     }
 
-    /// The fencing token: greater than that of every lock of this name before, also across a restart. What the lock protects
-    /// can refuse a smaller token than it has seen.
+    /// The fencing token: greater than that of every lock of this name before, also across a restart. What the lock
+    /// protects can refuse a smaller token than it has seen.
     pub fn token(&self) -> i64 {
         i64::try_from(self.held.token()).unwrap_or(i64::MAX)
     }

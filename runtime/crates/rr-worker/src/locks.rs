@@ -72,8 +72,10 @@ pub(crate) struct Keeper {
     original: Original,
     known: [Option<Known>; LEASES],
     by_name: HashMap<Arc<str>, usize>,
-    /// Locks that end with the unit.
+    /// Locks that end with the unit and are held by a lease, as far as is known here.
     of_unit: usize,
+    /// The same where the lease is known to be gone: tokens. The master has these locks and does not know the unit.
+    recalled: Vec<u64>,
 }
 
 impl Keeper {
@@ -85,6 +87,7 @@ impl Keeper {
             // There are so few that nobody can do harm by knowing how they are hashed.
             by_name: HashMap::with_hasher(RandomState::with_seeds(1, 2, 3, 4)),
             of_unit: 0,
+            recalled: Vec::new(),
         })
     }
 
@@ -112,13 +115,27 @@ impl Keeper {
     #[inline]
     fn give_back(&mut self, lock: &Lock, asks: bool) -> Back {
         let Some(slot) = lock.slot.filter(|_| self.original.is_here()) else { return Back::Unknown };
-        let Some(known) = self.known.get_mut(slot).and_then(Option::as_mut) else { return Back::Unknown };
-        let Some(held) = known.held.take_if(|held| held.token == lock.token) else { return Back::Unknown };
-        self.of_unit -= usize::from(held.unit);
-        if self.leases.unlock(slot, known.tag) {
+        let Some((tag, held)) = self.take_back(slot, lock.token) else { return self.give_up(lock.token) };
+        if self.leases.unlock(slot, tag) {
             return Back::Free(!asks || rr_os::time::monotonic_ns() < held.deadline);
         }
         self.forget(slot);
+        Back::Recalled
+    }
+
+    /// The lock that is held in `slot`, if it has this token. It is held no more, as far as is known here.
+    #[inline]
+    fn take_back(&mut self, slot: usize, token: u64) -> Option<(u64, Held)> {
+        let known = self.known.get_mut(slot)?.as_mut()?;
+        let held = known.held.take_if(|held| held.token == token)?;
+        self.of_unit -= usize::from(held.unit);
+        Some((known.tag, held))
+    }
+
+    #[cold]
+    fn give_up(&mut self, token: u64) -> Back {
+        let Some(at) = self.recalled.iter().position(|other| *other == token) else { return Back::Unknown };
+        self.recalled.swap_remove(at);
         Back::Recalled
     }
 
@@ -140,29 +157,36 @@ impl Keeper {
         Some(Lock { name, token, slot: Some(slot) })
     }
 
+    /// The lease is gone, and what was held by it is the master's.
     #[cold]
     fn forget(&mut self, slot: usize) {
         let Some(known) = self.known.get_mut(slot).and_then(Option::take) else { return };
-        self.of_unit -= usize::from(known.held.is_some_and(|held| held.unit));
         self.by_name.remove(&known.name);
+        if let Some(held) = known.held.filter(|held| held.unit) {
+            self.of_unit -= 1;
+            self.recalled.push(held.token);
+        }
     }
 
     /// Gives back what ends with the unit. The tokens of those that the master has.
+    #[inline]
     fn end_unit(&mut self) -> Vec<u64> {
-        let mut recalled = Vec::new();
-        if self.of_unit == 0 || !self.original.is_here() {
-            return recalled;
+        if self.of_unit == 0 && self.recalled.is_empty() || !self.original.is_here() {
+            return Vec::new();
         }
         for slot in 0..LEASES {
             let Some(known) = &mut self.known[slot] else { continue };
-            let Some(held) = known.held.take_if(|held| held.unit) else { continue };
-            if !self.leases.unlock(slot, known.tag) {
+            if !known.held.is_some_and(|held| held.unit) {
+                continue;
+            }
+            if self.leases.unlock(slot, known.tag) {
+                known.held = None;
+                self.of_unit -= 1;
+            } else {
                 self.forget(slot);
-                recalled.push(held.token);
             }
         }
-        self.of_unit = 0;
-        recalled
+        std::mem::take(&mut self.recalled)
     }
 }
 

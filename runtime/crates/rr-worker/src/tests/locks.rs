@@ -126,6 +126,26 @@ fn the_end_of_a_unit_gives_back_what_it_has_and_nothing_else() {
     assert!(session.unlock(&workers).expect("its own"));
 }
 
+/// The master gives the line to another name while the worker still believes in the lease before.
+#[test]
+fn what_was_recalled_unnoticed_ends_with_the_unit_all_the_same() {
+    for object_goes in [true, false] {
+        let (mut master, _shard, mut session) = pair();
+        send(&mut master, 1, b"context", b"", Bits::default());
+        assert_eq!(unit(&mut session).sequence, 1);
+        let one = lend(&mut master, &mut session, 1, "one", 0, 1);
+        let _ = master.leases().recall(0, 1);
+        lend(&mut master, &mut session, 2, "two", 0, 2);
+        answer(&mut master, 3, "lock.release", &[1]);
+        if object_goes {
+            session.drop_lock(&one).expect("answered");
+        }
+        session.reply(b"head", b"body", false).expect("replies");
+        assert_eq!((asked(&mut master), asked(&mut master)), (release(3, 100), None));
+        assert!(master.leases().recall_idle(0, 2));
+    }
+}
+
 #[test]
 fn a_unit_that_is_given_up_gives_back_too() {
     for cancelled in [true, false] {
