@@ -6,6 +6,25 @@
 
 namespace RoadRunner {
     /**
+     * The command line `rr`.
+     */
+    class Cli {
+        public function __construct() {}
+
+        /**
+         * Does what the arguments say, which are those behind the program's name. Returns the exit code; `serve` returns
+         * when the server has stopped.
+         *
+         * @param list<string> $arguments
+         * @throws ConfigException
+         *
+         * @param array $arguments
+         * @return int
+         */
+        public static function main(array $arguments): int {}
+    }
+
+    /**
      * A number that only goes up.
      */
     class Counter {
@@ -294,7 +313,7 @@ namespace RoadRunner {
          * Shared locks of one name are held together, others alone. After `$ttl` seconds the lock is free for others, whether
          * its holder has ended or not; 0 is a year. A lock is not re-entrant: who holds it waits for itself.
          *
-         * @throws LockException there are too many locks, or a time is negative
+         * @throws LockException there are too many locks, a time is negative, or the server that keeps the locks does not answer
          * @throws RoleException outside of a worker
          *
          * @param string $name
@@ -328,6 +347,7 @@ namespace RoadRunner {
         /**
          * Whether the lock is held now, as the server sees it.
          *
+         * @throws LockException the server that keeps the locks does not answer
          * @throws ChannelException
          *
          * @return bool
@@ -344,7 +364,7 @@ namespace RoadRunner {
         /**
          * Has the lock last `$ttl` seconds from now; 0 is a year. False: it has ended.
          *
-         * @throws LockException the time is negative
+         * @throws LockException the time is negative, or the server that keeps the locks does not answer
          *
          * @param float $ttl
          * @return bool
@@ -354,6 +374,7 @@ namespace RoadRunner {
         /**
          * Gives the lock back. False: it had ended before, by its ttl or by force.
          *
+         * @throws LockException the server that keeps the locks does not answer; the lock is given back once it does
          * @throws ChannelException
          *
          * @return bool
@@ -363,6 +384,7 @@ namespace RoadRunner {
         /**
          * How many seconds the lock lasts; 0 when it has ended.
          *
+         * @throws LockException the server that keeps the locks does not answer
          * @throws ChannelException
          *
          * @return float

@@ -2,7 +2,9 @@
 
 use crate::{program, until};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
 
 /// A server that is killed when dropped.
 pub struct Daemon {
@@ -10,20 +12,27 @@ pub struct Daemon {
     port: u16,
     arguments: Vec<String>,
     child: Option<Child>,
+    /// The signal that ends it at once; without one it is killed.
+    end: Option<i32>,
+    dir: Option<TempDir>,
 }
 
 impl Daemon {
     /// Starts a program with arguments, in which `PORT` stands for its port.
     #[must_use]
     pub fn start(name: &'static str, arguments: &[&str]) -> Self {
+        let mut daemon = Self::prepare(name, arguments);
+        daemon.restart();
+        daemon
+    }
+
+    fn prepare(name: &'static str, arguments: &[&str]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
         let arguments =
             arguments.iter().map(|argument| argument.replace("PORT", &port.to_string())).collect();
-        let mut daemon = Self { name, port, arguments, child: None };
-        daemon.restart();
-        daemon
+        Self { name, port, arguments, child: None, end: None, dir: None }
     }
 
     /// memcached.
@@ -35,8 +44,78 @@ impl Daemon {
     /// Redis, without a file.
     #[must_use]
     pub fn redis() -> Self {
+        Self::redis_with(&[])
+    }
+
+    /// Redis with further arguments.
+    #[must_use]
+    pub fn redis_with(more: &[&str]) -> Self {
         let quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning"];
-        Self::start("redis-server", &[&["--bind", "127.0.0.1", "--port", "PORT"][..], &quiet[..]].concat())
+        let arguments = [&["--bind", "127.0.0.1", "--port", "PORT"][..], &quiet[..], more].concat();
+        Self::start("redis-server", &arguments)
+    }
+
+    /// etcd with one member.
+    #[must_use]
+    pub fn etcd() -> Self {
+        Self::etcd_with("http", &[])
+    }
+
+    /// etcd with one member, for clients that use this scheme, and further arguments.
+    #[must_use]
+    pub fn etcd_with(scheme: &str, more: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a folder");
+        let data = dir.path().join("data");
+        let folder = data.to_str().expect("a path");
+        let ours = format!("{scheme}://127.0.0.1:PORT");
+        let line = ["--data-dir", folder, "--listen-client-urls", &ours, "--advertise-client-urls", &ours];
+        // Of the one member, which nobody else talks to.
+        let peer = ["--listen-peer-urls", "http://127.0.0.1:0", "--logger", "zap", "--log-level", "fatal"];
+        let mut daemon = Self::prepare("etcd", &[&line[..], &peer[..], more].concat());
+        daemon.dir = Some(dir);
+        daemon.restart();
+        daemon
+    }
+
+    /// PostgreSQL with a database of its own, whose user `postgres` needs no password. It refuses to be root.
+    #[must_use]
+    pub fn postgres() -> Self {
+        const QUIT: i32 = 3;
+        let dir = TempDir::new().expect("a folder");
+        let data = dir.path().join("data");
+        let folder = data.to_str().expect("a path");
+        std::fs::create_dir(&data).expect("a folder");
+        let bin = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL, see scripts/setup --test");
+        let bin = bin.flatten().map(|version| version.path().join("bin")).max().expect("a version");
+        let path = |name: &str| bin.join(name).to_str().expect("a path").to_owned();
+        let user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"];
+        let prefix: &[&str] = if crate::is_root() { &user } else { &[] };
+        if crate::is_root() {
+            std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("open to all");
+            let owner = Command::new("chown").arg("postgres").arg(&data).status();
+            assert!(owner.is_ok_and(|status| status.success()), "chown postgres");
+        }
+        let initdb = path("initdb");
+        let line = [prefix, &[&initdb, "-D", folder, "-A", "trust", "-U", "postgres", "--no-sync"]].concat();
+        let made = Command::new("setpriv").args(line).current_dir(dir.path()).stdout(Stdio::null()).status();
+        assert!(made.is_ok_and(|status| status.success()), "initdb");
+        let binary = path("postgres");
+        // Nothing is left in /dev/shm.
+        let quiet = [
+            "-c",
+            "log_min_messages=panic",
+            "-c",
+            "fsync=off",
+            "-c",
+            "unix_socket_directories=",
+            "-c",
+            "dynamic_shared_memory_type=mmap",
+        ];
+        let line = [prefix, &[&binary, "-D", folder, "-h", "127.0.0.1", "-p", "PORT"], &quiet].concat();
+        let mut daemon = Self::prepare("setpriv", &line);
+        (daemon.end, daemon.dir) = (Some(QUIT), Some(dir));
+        daemon.restart();
+        daemon
     }
 
     /// `host:port`.
@@ -48,7 +127,10 @@ impl Daemon {
     /// Kills it.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
+            match self.end {
+                Some(signal) => crate::kill(child.id(), signal),
+                None => drop(child.kill()),
+            }
             let _ = child.wait();
         }
     }
@@ -62,6 +144,13 @@ impl Daemon {
         let port = self.port;
         let ready = until(crate::SOON, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
         assert!(ready.is_some(), "{} does not listen on {port}", self.name);
+        if self.end.is_some() {
+            // It listens before it can be asked.
+            let ask = ["-q", "-h", "127.0.0.1", "-p", &port.to_string()];
+            crate::eventually("PostgreSQL is ready", || {
+                Command::new("pg_isready").args(ask).status().is_ok_and(|status| status.success())
+            });
+        }
     }
 }
 

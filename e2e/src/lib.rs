@@ -2,18 +2,23 @@
 //! every test that nothing was left behind. Knows the server only from outside: its command line, its sockets,
 //! its log and `/proc`.
 
+mod certificates;
 mod client;
+mod collector;
 pub mod compare;
 mod daemon;
 mod fpm;
 pub mod goridge;
+pub mod linear;
 mod load;
 mod logs;
 mod options;
 mod proc;
 mod server;
 
+pub use certificates::certificates;
 pub use client::{Client, Response};
+pub use collector::{Collector, text};
 pub use daemon::Daemon;
 pub use fpm::{Fpm, program};
 pub use goridge::Goridge;
@@ -56,6 +61,14 @@ pub fn eventually(what: &str, mut look: impl FnMut() -> bool) {
 pub fn heavy() -> std::sync::MutexGuard<'static, ()> {
     static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A time of PHP's `hrtime()`, to 10 ms.
+#[must_use]
+pub fn clock() -> Duration {
+    let uptime = std::fs::read_to_string("/proc/uptime").expect("a clock");
+    let seconds = uptime.split(' ').next().and_then(|text| text.parse().ok());
+    Duration::from_secs_f64(seconds.expect("seconds"))
 }
 
 /// The root of the repository.

@@ -1,10 +1,11 @@
 //! Drivers `memcached` and `redis` against the real servers: the whole API, what other clients see, and servers that go and
-//! come back (KV-05, KV-06).
+//! come back (KV-05, KV-06); Redis as a cluster, behind sentinels and over TLS.
 
-use e2e::{Daemon, Goridge, Options, Server};
+use e2e::{Daemon, Goridge, Options, Server, certificates, eventually};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use tempfile::TempDir;
 
 /// What all drivers do alike; `/ttl` is what they do not.
 const CODE: &str = "
@@ -14,6 +15,10 @@ const CODE: &str = "
     switch ($request->path()) {
         case '/ttl': return json_encode([$try(fn () => $kv->ttl('a') === INF ? 'INF' : null), $try(fn () => round($kv->ttl('c') ?? -1))]);
         case '/one': return json_encode($try(function () use ($kv) { $kv->set('one', 1); return $kv->get('one'); }));
+        case '/fill':
+            $all = array_fill_keys(array_map(fn ($i) => \"k$i\", range(1, 200)), 'v');
+            return json_encode($try(function () use ($kv, $all) { $kv->setMultiple($all, 60); return $kv->getMultiple(array_keys($all)) === $all; }));
+        case '/clear': return json_encode($try(fn () => $kv->clear()));
         case '/bad': return json_encode($try(fn () => $kv->set('a b', 1)));
     }
     $kv->clear();
@@ -122,4 +127,180 @@ fn kv_05_redis() {
     redis.restart();
     assert_eq!(json(&server, "/one"), 1);
     server.stop();
+}
+
+/// All that a server answers to commands, with a PING behind them, which sentinels know too.
+fn tell(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(e2e::SOON)).expect("a timeout");
+    stream.write_all(format!("{request}\r\nPING\r\n").as_bytes()).expect("sent");
+    let lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
+    lines.take_while(|line| line != "+PONG").collect::<Vec<_>>().join("\n")
+}
+
+/// Three masters, each with a third of the slots.
+struct Cluster {
+    nodes: Vec<Daemon>,
+    _dir: TempDir,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let dir = TempDir::new().expect("a folder");
+        let folder = dir.path().to_str().expect("a path").to_owned();
+        let buses: Vec<u16> = (0..3)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()))
+            .map(|address| address.expect("a port").port())
+            .collect();
+        let node = |bus: &u16| {
+            let bus = bus.to_string();
+            let cluster = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes-PORT.conf"];
+            let more = ["--cluster-port", &bus, "--dir", &folder, "--cluster-node-timeout", "2000"];
+            Daemon::redis_with(&[&cluster[..], &more[..]].concat())
+        };
+        let nodes: Vec<Daemon> = buses.iter().map(node).collect();
+        let thirds = ["0 5460", "5461 10922", "10923 16383"];
+        for (index, (node, third)) in nodes.iter().zip(thirds).enumerate() {
+            let epoch = index + 1;
+            tell(
+                &node.address(),
+                &format!("CLUSTER ADDSLOTSRANGE {third}\r\nCLUSTER SET-CONFIG-EPOCH {epoch}"),
+            );
+            let (host, port) = nodes[0]
+                .address()
+                .split_once(':')
+                .map(|(h, p)| (h.to_owned(), p.to_owned()))
+                .expect("a port");
+            tell(&node.address(), &format!("CLUSTER MEET {host} {port} {}", buses[0]));
+        }
+        let cluster = Self { nodes, _dir: dir };
+        cluster.ready();
+        cluster
+    }
+
+    fn ready(&self) {
+        let knows_all = |node: &Daemon| {
+            let info = tell(&node.address(), "CLUSTER INFO");
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+        };
+        eventually("the nodes are a cluster", || self.nodes.iter().all(knows_all));
+    }
+
+    fn sizes(&self) -> Vec<String> {
+        let size = |node: &Daemon| ask(&node.address(), "DBSIZE\r\n", 1).remove(0);
+        self.nodes.iter().map(size).collect()
+    }
+}
+
+#[test]
+fn kv_05_redis_cluster() {
+    let mut cluster = Cluster::start();
+    // The others are found.
+    let addresses = format!("{},{}", cluster.nodes[0].address(), cluster.nodes[1].address());
+    let server = options("redis", "addrs", &addresses).set("kv.far.config.dial_timeout", "'2s'").start();
+    assert_eq!(json(&server, "/"), wanted());
+    assert_eq!(json(&server, "/ttl"), json!(["INF", 60]));
+    assert_eq!(json(&server, "/fill"), true);
+    assert!(cluster.sizes().iter().all(|size| size != ":0"), "{:?}", cluster.sizes());
+    assert_eq!(json(&server, "/clear"), Value::Null);
+    assert_eq!(cluster.sizes(), [":0", ":0", ":0"]);
+    cluster.nodes.iter_mut().for_each(Daemon::stop);
+    let error = json(&server, "/fill");
+    assert!(error.as_str().is_some_and(|text| text.starts_with("redis: 127.0.0.1:")), "{error}");
+    cluster.nodes.iter_mut().for_each(Daemon::restart);
+    cluster.ready();
+    eventually("the cluster is back, and so are we", || json(&server, "/fill") == true);
+    server.stop();
+}
+
+#[test]
+fn kv_05_redis_sentinels_name_the_next_master() {
+    let dir = TempDir::new().expect("a folder");
+    let file = dir.path().join("sentinel.conf");
+    let folder = dir.path().to_str().expect("a path");
+    let secret = ["--requirepass", "secret", "--masterauth", "secret", "--dir", folder];
+    let mut master = Daemon::redis_with(&secret);
+    let (host, port) =
+        master.address().split_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).expect("a port");
+    let replica = Daemon::redis_with(&[&secret[..], &["--replicaof", &host, &port]].concat());
+    eventually("the replica follows", || {
+        tell(&replica.address(), "AUTH secret\r\nINFO replication").contains("master_link_status:up")
+    });
+    let lines = [
+        "requirepass watch".to_owned(),
+        format!("sentinel monitor main {host} {port} 1"),
+        "sentinel auth-pass main secret".to_owned(),
+        "sentinel down-after-milliseconds main 500".to_owned(),
+    ];
+    std::fs::write(&file, lines.join("\n")).expect("a file");
+    let file = file.to_str().expect("a path");
+    let sentinel =
+        Daemon::start("redis-server", &[file, "--bind", "127.0.0.1", "--port", "PORT", "--sentinel"]);
+    eventually("the sentinel knows both", || {
+        tell(&sentinel.address(), "AUTH watch\r\nINFO sentinel").contains("status=ok,address=127.0.0.1:")
+            && tell(&sentinel.address(), "AUTH watch\r\nINFO sentinel").contains("slaves=1")
+    });
+    let server = options("redis", "addrs", &sentinel.address())
+        .set("kv.far.config.master_name", "'main'")
+        .set("kv.far.config.sentinel_password", "'watch'")
+        .set("kv.far.config.password", "'secret'")
+        .start();
+    assert_eq!(json(&server, "/"), wanted());
+    eventually("the replica has it", || {
+        tell(&replica.address(), "AUTH secret\r\nGET s").contains("s:4:\"text\";")
+    });
+    master.stop();
+    let error = json(&server, "/one");
+    assert!(
+        error == 1 || error.as_str().is_some_and(|text| text.starts_with("redis: 127.0.0.1:")),
+        "{error}"
+    );
+    eventually("the replica is the master", || json(&server, "/one") == 1);
+    assert!(tell(&replica.address(), "AUTH secret\r\nGET one").contains("i:1;"));
+    server.stop();
+}
+
+#[test]
+fn kv_05_redis_over_tls_as_a_user() {
+    let dir = certificates();
+    let path = |name: &str| dir.path().join(name).to_str().expect("a path").to_owned();
+    let (crt, key, ca) = (path("server.crt"), path("server.key"), path("ca.crt"));
+    let files = ["--tls-cert-file", &crt, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+    let user = ["--user", "app", "on", ">secret", "~*", "+@all"];
+    let redis = Daemon::start(
+        "redis-server",
+        &[&["--bind", "127.0.0.1", "--port", "0", "--tls-port", "PORT", "--save", ""][..], &files, &user]
+            .concat(),
+    );
+    let start = |root: &str, shown: bool, password: &str| {
+        let own = if shown { format!("'cert' => '{crt}', 'key' => '{key}', ") } else { String::new() };
+        let options = options("redis", "addrs", &redis.address())
+            .set("kv.far.config.tls", &format!("[{own}'root_ca' => '{}']", path(root)))
+            .set("kv.far.config.username", "'app'")
+            .set("kv.far.config.password", &format!("'{password}'"));
+        options.start()
+    };
+    let server = start("ca.crt", true, "secret");
+    assert_eq!(json(&server, "/"), wanted());
+    server.stop();
+    let refused = [
+        ("other.crt", true, "secret", "certificate"),
+        ("ca.crt", false, "secret", "redis: 127.0.0.1:"),
+        ("ca.crt", true, "wrong", "see username and password"),
+    ];
+    for (root, shown, password, why) in refused {
+        let server = start(root, shown, password);
+        let error = json(&server, "/one");
+        assert!(error.as_str().is_some_and(|text| text.contains(why)), "{root} {shown} {password}: {error}");
+        server.stop();
+    }
+    let finished = options("redis", "addrs", &redis.address())
+        .set("kv.far.config.tls.root_ca", "'none.crt'")
+        .expect_errors()
+        .finish();
+    assert!(
+        finished.stderr.contains("tls.root_ca") && finished.stderr.contains("none.crt"),
+        "{}",
+        finished.stderr
+    );
 }

@@ -42,7 +42,7 @@ fn sixty_four_workers_one_lock_and_a_check_of_what_they_saw() {
         .file("count", "0")
         .descriptors_may_grow()
         .start();
-    let begin = begin_in(Duration::from_millis(500));
+    let begin = (e2e::clock() + Duration::from_millis(500)).as_nanos();
     let clients: Vec<_> = (0..WORKERS)
         .map(|n| {
             let mut client = server.client();
@@ -77,15 +77,6 @@ fn sixty_four_workers_one_lock_and_a_check_of_what_they_saw() {
     let writers = rounds.iter().filter(|round| !round.shared).count();
     assert_eq!(server.read("count"), writers.to_string(), "seed {seed}: an update was lost");
     server.stop();
-}
-
-/// A time of the workers' clock.
-fn begin_in(span: Duration) -> u64 {
-    let uptime = std::fs::read_to_string("/proc/uptime").expect("a clock");
-    let seconds: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).expect("seconds");
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an uptime")]
-    let nanos = (seconds * 1e9) as u64;
-    nanos + u64::try_from(span.as_nanos()).expect("short")
 }
 
 /// What a worker saw of one lock, in nanoseconds.

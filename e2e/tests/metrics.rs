@@ -276,3 +276,89 @@ fn without_a_section_php_counts_for_nobody_and_there_are_no_methods() {
     assert_eq!(server.text("/"), "rpc: can't find method metrics.Add");
     server.stop();
 }
+
+#[test]
+fn hs_11_http_metrics_count_by_status_and_time() {
+    let body = r"
+        return match ($request->path()) {
+            '/gone' => new Response('no', 404),
+            '/fails' => throw new RuntimeException('x'),
+            '/dies' => posix_kill(getmypid(), SIGKILL) ? '' : '',
+            '/slow' => (function () { usleep(30000); return 'slow'; })(),
+            '/stream' => (new Response())->write('a')->write('b'),
+            default => 'fine',
+        };";
+    let server = options(body)
+        .workers(2)
+        .expect_errors()
+        .set("http.middleware", "['http_metrics']")
+        .set("http.pool.allocate_timeout", "'10s'")
+        .start();
+    let statuses =
+        ["/", "/", "/", "/slow", "/stream", "/gone", "/fails", "/dies"].map(|path| server.get(path).status);
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 404, 500, 502]);
+    // Counted once the answer is out, which its client may have read before.
+    eventually("all are counted", || {
+        value(&scrape(&server), "rr_http_request_total{status=\"200\"}") == Some(5.0)
+            && value(&scrape(&server), "rr_http_request_total{status=\"502\"}").is_some()
+    });
+    let seen = scrape(&server);
+    promtool(&seen);
+    for status in ["404", "500", "502"] {
+        assert_eq!(
+            value(&seen, &format!("rr_http_request_total{{status=\"{status}\"}}")),
+            Some(1.0),
+            "{seen}"
+        );
+    }
+    let duration = |end: &str| value(&seen, &format!("rr_http_request_duration_seconds{end}"));
+    assert_eq!(duration("_count{status=\"200\"}"), Some(5.0));
+    assert_eq!(duration("_bucket{status=\"200\",le=\"+Inf\"}"), Some(5.0));
+    assert!(duration("_bucket{status=\"200\",le=\"0.025\"}").is_some_and(|count| count <= 4.0), "{seen}");
+    assert!(duration("_sum{status=\"200\"}").is_some_and(|sum| sum >= 0.03), "{seen}");
+    assert_eq!(value(&seen, "rr_http_requests_queue"), Some(0.0));
+    assert_eq!(value(&seen, "rr_http_no_free_workers_total"), Some(0.0));
+    assert!(value(&seen, "rr_http_uptime_seconds").is_some());
+    server.stop();
+}
+
+#[test]
+fn hs_11_no_free_worker_and_clients_that_leave_are_counted() {
+    let server = options("while (!file_exists(__DIR__ . '/go')) { usleep(1000); } return 'x';")
+        .workers(1)
+        .expect_errors()
+        .set("http.middleware", "['http_metrics']")
+        .set("http.pool.allocate_timeout", "'1s'")
+        .start();
+    let mut first = server.client();
+    first.try_request("GET", "/", "", b"").expect("taken");
+    eventually("it runs", || value(&scrape(&server), "rr_http_workers_working") == Some(1.0));
+    assert_eq!(server.get("/").status, 503);
+    let mut leaves = server.client();
+    leaves.try_request("GET", "/", "", b"").expect("taken");
+    let count = |seen: &str, status: &str| {
+        value(seen, &format!("rr_http_request_total{{status=\"{status}\"}}")).unwrap_or(0.0)
+    };
+    eventually("it waits, or has waited", || {
+        let seen = scrape(&server);
+        value(&seen, "rr_http_requests_queue") == Some(1.0) || count(&seen, "503") == 2.0
+    });
+    drop(leaves);
+    eventually("both are counted", || {
+        let seen = scrape(&server);
+        count(&seen, "503") + count(&seen, "499") == 2.0
+    });
+    assert!(value(&scrape(&server), "rr_http_no_free_workers_total").is_some_and(|count| count >= 1.0));
+    std::fs::write(server.file("go"), "").expect("a file");
+    assert_eq!(first.read().status, 200);
+    drop(first);
+    server.stop();
+}
+
+#[test]
+fn hs_11_without_the_middleware_there_are_no_such_series() {
+    let server = options("return 'x';").workers(1).start();
+    assert_eq!(server.text("/"), "x");
+    assert!(!scrape(&server).contains("rr_http_request_total"));
+    server.stop();
+}

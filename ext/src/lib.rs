@@ -40,6 +40,7 @@ fn contents(module: ModuleBuilder) -> ModuleBuilder {
         .class::<api::metrics::Histogram>()
         .class::<api::metrics::Summary>()
         .class::<api::service::Service>()
+        .class::<api::cli::Cli>()
 }
 
 /// The stub of everything that is registered, for `cargo xtask stubs`. In debug builds only.

@@ -25,6 +25,7 @@ int(1)
 array(0) {
 }
 RoadRunner\ChannelException
+RoadRunner\Cli
 RoadRunner\ClientGoneException
 RoadRunner\ConfigException
 RoadRunner\Counter

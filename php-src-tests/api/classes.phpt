@@ -4,7 +4,7 @@ Classes and methods with their signatures
 roadrunner
 --FILE--
 <?php
-foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Lock', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel', 'Service'] as $name) {
+foreach (['Server', 'Request', 'Response', 'Worker', 'Rpc', 'KeyValue', 'Lock', 'Metrics', 'Counter', 'Gauge', 'Histogram', 'Summary', 'Log', 'LogChannel', 'Service', 'Cli'] as $name) {
     $class = new ReflectionClass("RoadRunner\\$name");
     echo $class->isFinal() ? 'final ' : '', "class $name\n";
     $lines = [];
@@ -165,3 +165,5 @@ final class Service
     static start(string $name, string $command, int $processes = 1, ?array $env = NULL, bool $restart = false, int $pause = 30, int $timeout = 0, int $grace = 5, bool $named = false): void
     static statuses(string $name): array
     static terminate(string $name): void
+final class Cli
+    static main(array $arguments): int

@@ -9,8 +9,10 @@ mod calls;
 mod commands;
 mod dev;
 mod generation;
+mod live;
 mod logs;
 mod obituaries;
+mod otel;
 mod output;
 mod plugins;
 mod reactor;
@@ -19,6 +21,7 @@ mod settings;
 mod signals;
 mod start;
 mod supervisor;
+mod traffic;
 mod zygote;
 
 pub use start::{Launch, ServeError, serve};

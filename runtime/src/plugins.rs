@@ -3,12 +3,14 @@
 use crate::admin::Desk;
 use crate::obituaries::Obituaries;
 use crate::settings;
-use rr_config::{CollectorType, Config};
-use rr_http::{ErrorPages, HttpPlugin};
+use rr_config::{Collector, CollectorType, Config, LockDriver};
+use rr_http::{ErrorPages, HttpPlugin, Traffic};
 use rr_kv::bolt::Bolt;
 use rr_kv::memcached::Memcached;
 use rr_kv::redis::Redis;
 use rr_kv::{Memory, Storage, Storages};
+use rr_lock::LockPlugin;
+use rr_lock::foreign::{Backend, Foreign};
 use rr_metrics::{Definition, Kind, MetricsPlugin};
 use rr_os::sentry::Keeper;
 use rr_plugin::{Background, Plugin};
@@ -27,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) pool: rr_config::Pool,
     /// Read anew at a reload.
     pub(crate) pages: Arc<ErrorPages>,
+    /// Counts its requests (HS-11).
+    pub(crate) traffic: Option<Arc<Traffic>>,
 }
 
 /// The plugins that `config` asks for, bound to their addresses. Relative files are below `here`.
@@ -39,15 +43,67 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
         let pages = Arc::new(ErrorPages::default());
         pages.read(here, &http.error_pages)?;
         let plugin = HttpPlugin::bind(http.clone(), sockets).map_err(|error| error.to_string())?;
-        let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)));
-        entries.push(Entry { plugin, pool: settings::pool(http), pages });
+        let counted = http.middleware.iter().any(|name| name == settings::HTTP_METRICS);
+        let traffic = counted.then(Arc::<Traffic>::default);
+        let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)).with_traffic(traffic.clone()));
+        entries.push(Entry { plugin, pool: settings::pool(http), pages, traffic });
     }
     Ok(entries)
 }
 
-/// The plugins that only answer calls.
-pub(crate) fn locks(config: &Config, registry: &mut Registry) {
-    rr_lock::register(&config.lock, registry);
+/// The locks. What is to be given back at the end is given back by what this returns.
+///
+/// # Errors
+/// The text of what their driver lacks.
+pub(crate) fn locks(
+    config: &Config,
+    here: &Path,
+    registry: &mut Registry,
+) -> Result<Option<Box<dyn Background>>, String> {
+    let section = &config.lock;
+    let backend: Option<Arc<dyn Backend>> = match section.driver {
+        LockDriver::Memory => None,
+        #[cfg(feature = "lock-redis")]
+        LockDriver::Redis => {
+            let servers = rr_redis::Redis::new(settings::redis(&section.redis, here));
+            let servers = servers.map_err(|error| format!("lock.redis: {error}"))?;
+            Some(Arc::new(rr_lock::redis::RedisLocks::new(servers, &section.prefix)))
+        }
+        #[cfg(feature = "lock-postgres")]
+        LockDriver::Postgres => {
+            let settings = settings::postgres(&section.postgres, &section.prefix, here);
+            let locks = rr_lock::postgres::PostgresLocks::new(&settings);
+            Some(Arc::new(locks.map_err(|error| format!("lock.postgres: {error}"))?))
+        }
+        #[cfg(feature = "lock-etcd")]
+        LockDriver::Etcd => {
+            let settings = settings::etcd(&section.etcd, &section.prefix, here);
+            let locks = rr_lock::etcd::EtcdLocks::new(settings);
+            Some(Arc::new(locks.map_err(|error| format!("lock.etcd: {error}"))?))
+        }
+        #[cfg(not(all(feature = "lock-redis", feature = "lock-postgres", feature = "lock-etcd")))]
+        other => {
+            let feature = format!("lock-{other:?}").to_lowercase();
+            let _ = here;
+            return Err(format!(
+                "lock.driver: this build has none of that kind; build it with feature {feature}"
+            ));
+        }
+    };
+    let Some(backend) = backend else {
+        rr_lock::register(section, rr_lock::memory(section), registry);
+        return Ok(None);
+    };
+    let settings = rr_lock::foreign::Settings { limits: rr_lock::limits(section), lease: section.lease };
+    let driver: Arc<dyn rr_lock::Driver> =
+        Arc::new(Foreign::new(backend, settings, format!("{:016x}", seed())));
+    rr_lock::register(section, Arc::clone(&driver), registry);
+    Ok(Some(Box::new(LockPlugin(driver))))
+}
+
+/// A number that nobody else has.
+fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0)
 }
 
 /// The plugins without workers, bound to their addresses. What they have to offer to workers and over RPC is in
@@ -85,10 +141,23 @@ pub(crate) fn background(
 pub(crate) fn metrics(config: &Config) -> Result<Arc<rr_metrics::Registry>, String> {
     let section = config.metrics.clone().unwrap_or_default();
     let registry = rr_metrics::Registry::new(rr_metrics::Limits { series: section.max_series });
-    for (name, collector) in section.collect {
+    declare(&registry, &section.collect)?;
+    Ok(Arc::new(registry))
+}
+
+/// Declares collectors of the config; says which are there already, declared by somebody else.
+///
+/// # Errors
+/// As with [`metrics`].
+pub(crate) fn declare(
+    registry: &rr_metrics::Registry,
+    collectors: &[(String, Collector)],
+) -> Result<(), String> {
+    for (name, collector) in collectors {
         let key = format!("metrics.collect.{name}");
+        let collector = collector.clone();
         let definition = Definition {
-            name,
+            name: name.clone(),
             kind: match collector.kind {
                 CollectorType::Counter => Kind::Counter,
                 CollectorType::Gauge => Kind::Gauge,
@@ -102,9 +171,12 @@ pub(crate) fn metrics(config: &Config) -> Result<Arc<rr_metrics::Registry>, Stri
             buckets: collector.buckets,
             objectives: collector.objectives,
         };
-        registry.declare(definition).map_err(|error| format!("{key}: {}", error.cause))?;
+        let new = registry.declare(definition).map_err(|error| format!("{key}: {}", error.cause))?;
+        if !new {
+            tracing::warn!(target: "metrics", "{key}: the app has declared a collector of this name, which stays as it is");
+        }
     }
-    Ok(Arc::new(registry))
+    Ok(())
 }
 
 /// The listener for monitors.
@@ -115,7 +187,7 @@ pub(crate) fn status(
     config: &Config,
     desk: &Arc<Desk>,
     view: Arc<View>,
-) -> Result<Option<Box<dyn Background>>, String> {
+) -> Result<Option<StatusPlugin>, String> {
     let Some(status) = &config.status else { return Ok(None) };
     let settings = rr_status::Settings {
         address: status.address.clone(),
@@ -123,7 +195,7 @@ pub(crate) fn status(
         timeout: status.check_timeout,
     };
     let plugin = StatusPlugin::bind(settings, Arc::clone(desk) as Arc<dyn Source>, view);
-    Ok(Some(Box::new(plugin.map_err(|error| error.to_string())?)))
+    plugin.map(Some).map_err(|error| error.to_string())
 }
 
 /// The services, which start with the server; `None` without their section.
@@ -138,6 +210,12 @@ pub(crate) fn services(
     let obituaries = obituaries.clone();
     let exits: rr_service::Exits = Arc::new(move |pid| Box::pin(obituaries.expect(pid).news()));
     let launcher = Launcher::new(Arc::clone(keeper), env, cwd.to_owned(), exits);
+    let services = Services::new(launcher, config.server.user.clone());
+    Some(ServicePlugin::new(services, service_settings(configured)))
+}
+
+/// The services of the config as their plugin takes them.
+pub(crate) fn service_settings(configured: &[(String, rr_config::Service)]) -> Vec<rr_service::Settings> {
     let settings = |(name, service): &(String, rr_config::Service)| rr_service::Settings {
         name: name.clone(),
         command: service.command.clone(),
@@ -150,8 +228,7 @@ pub(crate) fn services(
         user: service.user.clone(),
         name_in_log: service.service_name_in_log,
     };
-    let services = Services::new(launcher, config.server.user.clone());
-    Some(ServicePlugin::new(services, configured.iter().map(settings).collect()))
+    configured.iter().map(settings).collect()
 }
 
 /// The key-value storages. Relative files are below `here`.
@@ -159,7 +236,6 @@ pub(crate) fn services(
 /// # Errors
 /// The text of what the first one lacks.
 pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String> {
-    let seed = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
     let storage = |storage: &rr_config::Storage| {
         let name = &storage.name;
         let made = match &storage.driver {
@@ -187,15 +263,8 @@ pub(crate) fn storages(config: &Config, here: &Path) -> Result<Storages, String>
                 Storage::other(Arc::new(bolt))
             }
             rr_config::Driver::Redis(server) => {
-                let settings = rr_kv::redis::Settings {
-                    address: server.addrs.first().cloned().unwrap_or_default(),
-                    db: server.db,
-                    username: server.username.clone(),
-                    password: server.password.clone(),
-                    connect: server.dial_timeout,
-                    answer: server.read_timeout,
-                };
-                let redis = Redis::new(&settings).map_err(|error| format!("kv.{name}: {error}"))?;
+                let redis = Redis::new(settings::redis(server, here))
+                    .map_err(|error| format!("kv.{name}: {error}"))?;
                 Storage::other(Arc::new(redis))
             }
             rr_config::Driver::Memcached(servers) => {

@@ -3,6 +3,7 @@
 
 use crate::dev::{self, Turn};
 use crate::generation::{Generation, Nursery};
+use crate::live::{self, Live};
 use crate::settings;
 use crate::zygote::{self, Booted, Zygote};
 use rr_config::{Config, Http, Loader};
@@ -20,6 +21,8 @@ pub(crate) struct Current {
     /// Where relative files are.
     pub(crate) here: PathBuf,
     pub(crate) pages: Arc<ErrorPages>,
+    /// What of the other sections follows a reload.
+    pub(crate) live: Live,
     pub(crate) dev: Option<Arc<Dev>>,
 }
 
@@ -104,7 +107,9 @@ async fn replace(
     };
     generation.commands = nursery.commands(&config);
     let pages = config.http.as_ref().map_or(&[][..], |http| &http.error_pages);
-    if let Err(error) = current.pages.read(&current.here, pages) {
+    let read = current.pages.read(&current.here, pages);
+    // Before the new workers count.
+    if let Err(error) = read.and_then(|()| current.live.prepare(&current.config, &config)) {
         zygote.exit().await;
         return Err(format!("its settings: {error}"));
     }
@@ -131,12 +136,14 @@ async fn replace(
         zygote.exit().await;
         return Err(error.to_string());
     }
-    for key in needs_restart(&current.config, &config) {
+    let keys = needs_restart(&current.config, &config).into_iter().map(str::to_owned);
+    for key in keys.chain(live::needs_restart(&current.config, &config)) {
         tracing::warn!(target: "server", "{key} has changed; it takes effect at the next start of the server");
     }
     let old = std::mem::replace(&mut current.zygote, zygote);
-    current.config = config;
+    let before = std::mem::replace(&mut current.config, config);
     old.exit().await;
+    current.live.follow(&before, &current.config).await;
     Ok(booted.took)
 }
 
@@ -177,9 +184,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     }
     if old.server.user != new.server.user || old.server.group != new.server.group {
         keys.push("server.user or server.group");
-    }
-    if old.service != new.service || old.status != new.status {
-        keys.push("service or status");
     }
     if old.logs != new.logs {
         keys.push("logs");

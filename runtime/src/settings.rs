@@ -1,7 +1,8 @@
 //! From config sections to what the crates below take.
 
-use rr_config::{Config, DynamicAllocator, Http, Mode, Pool};
+use rr_config::{Config, DynamicAllocator, Http, Mode, Pool, Redis};
 use rr_pool::{Dynamic, Limits};
+use std::path::Path;
 use std::time::Duration;
 
 /// The pool of the HTTP plugin. Snapshots are workers for one request each: spares that are forked ahead, more of
@@ -54,6 +55,12 @@ pub(crate) fn for_commands(limits: &mut Limits) {
     limits.exec_grace = Duration::ZERO;
 }
 
+/// Middleware that counts requests (HS-11).
+pub(crate) const HTTP_METRICS: &str = "http_metrics";
+
+/// Middleware that traces requests.
+pub(crate) const OTEL: &str = "otel";
+
 /// Settings that are understood and have no effect yet, each with what happens instead: nothing is ignored silently.
 pub(crate) fn without_effect(config: &Config, command: bool) -> Vec<String> {
     let mut notes = Vec::new();
@@ -68,11 +75,80 @@ pub(crate) fn without_effect(config: &Config, command: bool) -> Vec<String> {
     note(!command && server.relay != "pipes", "server.relay", "native workers are on shared memory");
     if let Some(http) = &config.http {
         note(!command && !http.pool.command.is_empty(), "http.pool.command", handler);
-        note(!http.middleware.is_empty(), "http.middleware", "requests go to the handler unchanged");
+        for name in http.middleware.iter().filter(|name| *name != HTTP_METRICS && *name != OTEL) {
+            note(true, &format!("http.middleware: {name}"), "requests pass it by");
+        }
+        let traced = http.middleware.iter().any(|name| name == OTEL);
+        note(traced && config.otel.is_none(), "http.middleware: otel", "give an otel section");
+        let wanted = config.otel.as_ref().is_some_and(|otel| !otel.metrics);
+        note(wanted && !traced, "otel", "requests are traced with otel in http.middleware");
+        let counted = http.middleware.iter().any(|name| name == HTTP_METRICS);
+        let unread = "give a metrics section, where it can be read";
+        note(counted && config.metrics.is_none(), "http.middleware: http_metrics", unread);
         note(!http.trusted_subnets.is_empty(), "http.trusted_subnets", "the remote address is the peer's");
     }
     note(config.endure.print_graph, "endure.print_graph", "there is no plugin graph");
     notes
+}
+
+/// Redis servers. Relative files are below `here`.
+pub(crate) fn redis(section: &Redis, here: &Path) -> rr_redis::Settings {
+    let file = |path: &Option<String>| path.as_ref().map(|path| here.join(path));
+    rr_redis::Settings {
+        addresses: section.addrs.clone(),
+        master: section.master_name.clone(),
+        sentinel_password: section.sentinel_password.clone(),
+        username: section.username.clone(),
+        password: section.password.clone(),
+        db: section.db,
+        tls: section.tls.as_ref().map(|tls| rr_redis::Tls {
+            cert: file(&tls.cert),
+            key: file(&tls.key),
+            root_ca: file(&tls.root_ca),
+        }),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        retries: section.max_retries,
+        backoff: (section.min_retry_backoff, section.max_retry_backoff),
+        replicas: section.read_only || section.route_randomly || section.route_by_latency,
+    }
+}
+
+#[cfg(any(feature = "lock-etcd", feature = "lock-postgres"))]
+fn tls(section: &rr_config::ClientTls, here: &Path) -> rr_lock::foreign::Tls {
+    let file = |path: &Option<String>| path.as_ref().map(|path| here.join(path));
+    rr_lock::foreign::Tls {
+        root_ca: file(&section.root_ca),
+        identity: file(&section.cert).zip(file(&section.key)),
+    }
+}
+
+/// The etcd servers of the locks. Relative files are below `here`.
+#[cfg(feature = "lock-etcd")]
+pub(crate) fn etcd(section: &rr_config::Etcd, prefix: &str, here: &Path) -> rr_lock::etcd::Settings {
+    rr_lock::etcd::Settings {
+        endpoints: section.endpoints.clone(),
+        prefix: prefix.to_owned(),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        tls: section.tls.as_ref().map(|section| tls(section, here)),
+    }
+}
+
+/// The database of the locks. Relative files are below `here`.
+#[cfg(feature = "lock-postgres")]
+pub(crate) fn postgres(
+    section: &rr_config::Postgres,
+    prefix: &str,
+    here: &Path,
+) -> rr_lock::postgres::Settings {
+    rr_lock::postgres::Settings {
+        dsn: section.dsn.clone(),
+        prefix: prefix.to_owned(),
+        connect: section.dial_timeout,
+        answer: section.read_timeout,
+        tls: tls(&section.tls, here),
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +168,10 @@ mod tests {
             false,
         );
         assert_eq!(notes.len(), 2);
+        assert!(
+            without_effect(&config("metrics: {}\nhttp: {address: ':0', middleware: [http_metrics]}"), false)
+                .is_empty()
+        );
         assert!(notes[0].starts_with("server.command has no effect in this version; workers run"));
         let notes = without_effect(&config("server: {command: php w.php}\nhttp: {address: ':0'}"), true);
         assert!(notes.is_empty());

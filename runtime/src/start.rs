@@ -6,12 +6,14 @@ use crate::banner::Banner;
 use crate::calls::Methods;
 use crate::commands::{self, Base, Link};
 use crate::generation::Nursery;
+use crate::live::Live;
 use crate::obituaries::Obituaries;
 use crate::plugins::Entry;
 use crate::reactor::Reactor;
 use crate::reload::{self, Current};
+use crate::traffic::HttpSeries;
 use crate::zygote::Command;
-use crate::{dev, logs, plugins, settings, signals, supervisor};
+use crate::{dev, logs, otel, plugins, settings, signals, supervisor};
 use parking_lot::Mutex;
 use rr_config::{Config, Loaded};
 use rr_dev::Dev;
@@ -19,11 +21,12 @@ use rr_log::Guard;
 use rr_metrics::{PoolSeries, ProcessSeries};
 use rr_net::Listener;
 use rr_os::sentry::Keeper;
+use rr_plugin::trace::Tracer;
 use rr_plugin::{Background, Context, Drain};
 use rr_pool::{Pool, Shard};
 use rr_process::User;
 use rr_rpc::Registry;
-use rr_status::{Source, View};
+use rr_status::{Source, StatusPlugin, View};
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -54,6 +57,8 @@ pub struct Launch {
     pub web: bool,
     /// Workers are the config's command; the script gives no handler.
     pub command: bool,
+    /// What stdout gets once the server serves (CLI-02).
+    pub announce: Option<String>,
 }
 
 /// Why a server did not start.
@@ -156,7 +161,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let storages = plugins::storages(config, &here).map_err(ServeError::Settings)?;
     registry.add(storages.service());
     registry.tell(Arc::new(storages.clone()));
-    plugins::locks(config, &mut registry);
+    let locks = plugins::locks(config, &here, &mut registry).map_err(ServeError::Settings)?;
     registry.add(applog::service());
     let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.
@@ -166,8 +171,17 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     });
     let registry = Arc::new(registry);
     let mut background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
-    background.extend(plugins::status(config, &desk, view).map_err(ServeError::Settings)?);
+    let status = plugins::status(config, &desk, view).map_err(ServeError::Settings)?;
+    let live = Live {
+        services: services.as_ref().map(|plugin| Arc::clone(plugin.services())),
+        metrics: Arc::clone(&metrics),
+        status: status.as_ref().map(StatusPlugin::dials),
+    };
+    background.extend(status.map(|plugin| Box::new(plugin) as Box<dyn Background>));
+    background.extend(locks);
     background.extend(services.map(|plugin| Box::new(plugin) as Box<dyn Background>));
+    let otel = otel::make(config, &metrics).map_err(ServeError::Settings)?;
+    background.extend(otel.plugin);
     rr_os::process::become_subreaper().map_err(system("PR_SET_CHILD_SUBREAPER"))?;
     let shard = Arc::new(Shard::create().map_err(system("shared memory for the shard"))?);
     let reactor = Reactor::new(Arc::clone(&shard));
@@ -185,15 +199,27 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     };
     let dev = dev::of(&launch.loaded.config, &here, &launch.script, &launch.php);
     let foreign = Foreign { base, company, listener };
-    let server =
-        Server { config: launch.loaded.config, php: launch.php, shard, reactor, command, foreign, here, dev };
+    let announce = launch.announce;
+    let server = Server {
+        config: launch.loaded.config,
+        php: launch.php,
+        shard,
+        reactor,
+        command,
+        foreign,
+        here,
+        dev,
+        announce,
+    };
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
         .spawn(move || {
             for (_, storage) in storages.iter() {
                 runtime.spawn(storage.clone().run());
             }
-            let office = Office { orders, inbox, desk, registry, metrics, background, obituaries };
+            let tracer = otel.http;
+            let office =
+                Office { orders, inbox, desk, registry, metrics, background, tracer, live, obituaries };
             let code = runtime.block_on(server.run(entries, office, &log));
             // Tasks that read what a worker's child still holds open must not keep the server.
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -231,6 +257,8 @@ struct Office {
     registry: Arc<Registry>,
     metrics: Arc<rr_metrics::Registry>,
     background: Vec<Box<dyn Background>>,
+    tracer: Option<Arc<dyn Tracer>>,
+    live: Live,
     obituaries: Obituaries,
 }
 
@@ -250,16 +278,18 @@ struct Server {
     foreign: Foreign,
     here: PathBuf,
     dev: Option<Arc<Dev>>,
+    announce: Option<String>,
 }
 
 impl Server {
     async fn run(self, entries: Vec<Entry>, office: Office, log: &Guard) -> Result<i32, ServeError> {
-        let Office { orders, mut inbox, desk, registry, metrics, mut background, obituaries } = office;
+        let Office { orders, mut inbox, desk, registry, metrics, mut background, tracer, live, obituaries } =
+            office;
         signals::listen(&orders, &obituaries).map_err(system("signal handlers"))?;
         tokio::spawn(self.reactor.clone().run());
         // One plugin until the others are there; each will have its pool.
         let mut entries = entries;
-        let Some(Entry { plugin, pool: pool_config, pages }) = entries.pop() else { return Ok(0) };
+        let Some(Entry { plugin, pool: pool_config, pages, traffic }) = entries.pop() else { return Ok(0) };
         let dev = self.dev;
         let mut limits = dev::hurry(dev.as_ref(), settings::limits(&pool_config));
         if self.foreign.company.is_some() {
@@ -314,6 +344,9 @@ impl Server {
         metrics.offer(Arc::new(ProcessSeries::new(env!("CARGO_PKG_VERSION"), self.php.clone())));
         metrics.offer(Arc::new(PoolSeries::new(&pool)));
         metrics.offer(Arc::new(LogSeries));
+        if let Some(traffic) = traffic {
+            metrics.offer(Arc::new(HttpSeries(traffic)));
+        }
         tokio::spawn(Arc::clone(&pool).run_ticks());
         let mut addresses = plugin.addresses();
         addresses.extend(background.iter().flat_map(|plugin| plugin.addresses()));
@@ -340,7 +373,8 @@ impl Server {
         tokio::spawn(supervisor::run(Arc::clone(&pool), pool_config.clone()));
         background.into_iter().for_each(|plugin| serve(plugin, &mut aside));
         let (drain_now, drain) = Drain::channel();
-        let context = Context { user, web, command, pool: Arc::clone(&pool), drain, dev: dev.clone() };
+        let context =
+            Context { user, web, command, pool: Arc::clone(&pool), drain, dev: dev.clone(), tracer };
         let mut serving = tokio::spawn(plugin.serve(context));
         let pid = rr_os::process::id();
         if let Some(dev) = &dev
@@ -352,10 +386,15 @@ impl Server {
         let php = self.php;
         Banner { addresses, workers, php, pid, boot: booted.took, memory: booted.memory, dev: watched }
             .show();
+        if let Some(announce) = &self.announce {
+            use std::io::Write;
+            // A reader that has gone away needs no answer.
+            let _ = writeln!(std::io::stdout(), "{announce}");
+        }
         let _ = rr_os::notify::notify(&format!("READY=1\nMAINPID={pid}\nSTATUS={workers} workers"));
         spawn_watchdog(self.config.endure.watchdog_sec);
         let grace = self.config.endure.grace_period;
-        let mut current = Current { zygote, config: self.config, here: self.here, pages, dev };
+        let mut current = Current { zygote, config: self.config, here: self.here, pages, live, dev };
         obey(&mut inbox, &pool, &nursery, &mut current).await;
 
         tracing::info!(target: "server", grace_seconds = grace.as_secs(), "stopping: requests that run are finished first");

@@ -94,7 +94,7 @@ impl Lock {
     /// Shared locks of one name are held together, others alone. After `$ttl` seconds the lock is free for others, whether
     /// its holder has ended or not; 0 is a year. A lock is not re-entrant: who holds it waits for itself.
     ///
-    /// @throws LockException there are too many locks, or a time is negative
+    /// @throws LockException there are too many locks, a time is negative, or the server that keeps the locks does not answer
     /// @throws RoleException outside of a worker
     #[php(defaults(ttl = 0.0, wait = 0.0, shared = false))]
     pub fn acquire(
@@ -154,6 +154,7 @@ impl Lock {
 
     /// Gives the lock back. False: it had ended before, by its ttl or by force.
     ///
+    /// @throws LockException the server that keeps the locks does not answer; the lock is given back once it does
     /// @throws ChannelException
     pub fn release(&mut self) -> PhpResult<bool> {
         if std::mem::replace(&mut self.released, true) {
@@ -164,7 +165,7 @@ impl Lock {
 
     /// Has the lock last `$ttl` seconds from now; 0 is a year. False: it has ended.
     ///
-    /// @throws LockException the time is negative
+    /// @throws LockException the time is negative, or the server that keeps the locks does not answer
     #[php(defaults(ttl = 0.0))]
     pub fn refresh(&self, ttl: f64) -> PhpResult<bool> {
         let ttl = micros("ttl", ttl)?;
@@ -173,6 +174,7 @@ impl Lock {
 
     /// How many seconds the lock lasts; 0 when it has ended.
     ///
+    /// @throws LockException the server that keeps the locks does not answer
     /// @throws ChannelException
     pub fn remaining(&self) -> PhpResult<f64> {
         if self.released {
@@ -184,6 +186,7 @@ impl Lock {
 
     /// Whether the lock is held now, as the server sees it.
     ///
+    /// @throws LockException the server that keeps the locks does not answer
     /// @throws ChannelException
     pub fn is_held(&self) -> PhpResult<bool> {
         Ok(!self.released && !self.ask("lock.remaining", &[])?.is_empty())

@@ -1,5 +1,6 @@
 //! What PHP code sees, one file per area.
 
+pub(crate) mod cli;
 pub(crate) mod exceptions;
 pub(crate) mod key_value;
 pub(crate) mod lock;

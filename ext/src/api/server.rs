@@ -23,6 +23,8 @@ pub struct Server {
     pub(crate) before_fork: Vec<Zval>,
     pub(crate) on_start: Vec<Zval>,
     pub(crate) on_stop: Vec<Zval>,
+    /// What stdout gets once the server serves.
+    pub(crate) announce: Option<String>,
 }
 
 /// What a worker runs.
@@ -80,7 +82,13 @@ impl Server {
             before_fork: Vec::new(),
             on_start: Vec::new(),
             on_stop: Vec::new(),
+            announce: None,
         }
+    }
+
+    /// A server of a file, for the command line.
+    pub(crate) fn of_file(file: PathBuf, overrides: Vec<String>) -> Self {
+        Self::new(Some(file), overrides, Node::empty(Position::new(SOURCE)))
     }
 
     /// The settings as they are now.

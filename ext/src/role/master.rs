@@ -62,6 +62,7 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
         php: describe_php(),
         web,
         command,
+        announce: server.announce.clone(),
     })
 }
 

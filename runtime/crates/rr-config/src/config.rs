@@ -11,6 +11,7 @@ use crate::sections::kv::{self, Storage, Storages};
 use crate::sections::lock::Lock;
 use crate::sections::logs::Logs;
 use crate::sections::metrics::Metrics;
+use crate::sections::otel::Otel;
 use crate::sections::rpc::Rpc;
 use crate::sections::server::Server;
 use crate::sections::service::{Service, Services};
@@ -35,6 +36,8 @@ pub struct Config {
     pub service: Option<Vec<(String, Service)>>,
     /// The listener for monitors; `None` when there is no section.
     pub status: Option<Status>,
+    /// Traces and metrics for OpenTelemetry; `None` when there is no section.
+    pub otel: Option<Otel>,
     /// The log.
     pub logs: Logs,
     /// Start and stop.
@@ -53,7 +56,6 @@ const UNSERVED: &[&str] = &[
     "centrifuge",
     "temporal",
     "fileserver",
-    "otel",
     "amqp",
     "redis",
     "boltdb",
@@ -74,7 +76,7 @@ const UNSERVED: &[&str] = &[
 
 const KNOWN: &[&str] = &[
     "version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock", "metrics",
-    "service", "status",
+    "service", "status", "otel",
 ];
 
 impl Config {
@@ -87,6 +89,7 @@ impl Config {
         let kv = section(&raw, "kv", &Storages(&raw), &mut decoder).unwrap_or_default();
         let service = section(&raw, "service", &Services, &mut decoder);
         let status = section(&raw, "status", &Maybe, &mut decoder).flatten();
+        let otel = section(&raw, "otel", &Maybe, &mut decoder).flatten();
         let server = section(&raw, "server", &Nested, &mut decoder).unwrap_or_default();
         let lock = section(&raw, "lock", &Nested, &mut decoder).unwrap_or_default();
         let logs = section(&raw, "logs", &Nested, &mut decoder).unwrap_or_default();
@@ -103,9 +106,21 @@ impl Config {
         let mut faults = decoder.faults.into_iter();
         match faults.next() {
             Some(first) => Err(ConfigError { others: faults.collect(), ..first }),
-            None => {
-                Ok(Self { server, http, rpc, metrics, kv, lock, service, status, logs, endure, dev, raw })
-            }
+            None => Ok(Self {
+                server,
+                http,
+                rpc,
+                metrics,
+                kv,
+                lock,
+                service,
+                status,
+                otel,
+                logs,
+                endure,
+                dev,
+                raw,
+            }),
         }
     }
 

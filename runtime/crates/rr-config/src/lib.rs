@@ -39,13 +39,13 @@ pub use sections::dev::Dev;
 pub use sections::endure::Endure;
 pub use sections::error_pages::{ErrorPage, PageOf};
 pub use sections::http::{App, Buffering, Codec, Http, Mode, Uploads};
-pub use sections::kv::{
-    BoltStorage, Driver, Eviction, MemcachedStorage, MemoryStorage, RedisStorage, Storage,
-};
-pub use sections::lock::Lock;
+pub use sections::kv::{BoltStorage, Driver, Eviction, MemcachedStorage, MemoryStorage, Storage};
+pub use sections::lock::{Etcd, Lock, LockDriver, Postgres};
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};
 pub use sections::metrics::{Collector, CollectorType, Metrics};
+pub use sections::otel::{Otel, OtelClient, OtelExporter, OtelResource};
 pub use sections::pool::{DynamicAllocator, MAX_WORKERS, Pool, Supervisor};
+pub use sections::redis::{ClientTls, Redis};
 pub use sections::rpc::Rpc;
 pub use sections::server::{OnInit, Server};
 pub use sections::service::Service;

@@ -7,10 +7,12 @@ use crate::sections::{
     dev::Dev,
     endure::Endure,
     http::Http,
-    kv::{BoltStorage, MemcachedStorage, MemoryStorage, RedisStorage},
+    kv::{BoltStorage, MemcachedStorage, MemoryStorage},
     lock::Lock,
     logs::Logs,
     metrics::Metrics,
+    otel::Otel,
+    redis::Redis,
     rpc::Rpc,
     server::Server,
     service::Service,
@@ -26,11 +28,12 @@ pub fn reference() -> String {
     table::<Metrics>(&mut out, "metrics");
     table::<MemoryStorage>(&mut out, "kv.<name>.config (memory)");
     table::<BoltStorage>(&mut out, "kv.<name>.config (boltdb)");
-    table::<RedisStorage>(&mut out, "kv.<name>.config (redis)");
+    table::<Redis>(&mut out, "kv.<name>.config (redis)");
     table::<MemcachedStorage>(&mut out, "kv.<name>.config (memcached)");
     table::<Lock>(&mut out, "lock");
     table::<Service>(&mut out, "service.<name>");
     table::<Status>(&mut out, "status");
+    table::<Otel>(&mut out, "otel");
     table::<Logs>(&mut out, "logs");
     table::<Endure>(&mut out, "endure");
     table::<Dev>(&mut out, "dev");

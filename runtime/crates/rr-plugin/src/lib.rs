@@ -2,6 +2,8 @@
 //! plugin knows another. The list of plugins is in the composition root (`runtime/src/plugins.rs`).
 #![forbid(unsafe_code)]
 
+pub mod trace;
+
 use rr_dev::Dev;
 pub use rr_os::user::{Identity, open_as};
 use rr_pool::{BoxFuture, Pool};
@@ -24,6 +26,8 @@ pub struct Context {
     pub drain: Drain,
     /// Development mode, when it is on.
     pub dev: Option<Arc<Dev>>,
+    /// Traces its units of work, when that is wanted.
+    pub tracer: Option<Arc<dyn trace::Tracer>>,
 }
 
 /// Tells when to finish.

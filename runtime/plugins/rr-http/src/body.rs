@@ -5,6 +5,7 @@ use crate::files::Source;
 use crate::io::{Activity, Phase};
 use crate::service::Client;
 use crate::spool::{Next, Spool};
+use crate::watch::Watch;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -21,6 +22,7 @@ pub(crate) struct Body {
     kind: Kind,
     activity: Option<Arc<Activity>>,
     log: Option<Box<Log>>,
+    watch: Option<Watch>,
     /// The response to HEAD: hyper takes nothing of the body.
     head: bool,
 }
@@ -55,26 +57,37 @@ impl Reading {
 }
 
 impl Body {
+    const fn new(kind: Kind) -> Self {
+        Self { kind, activity: None, log: None, watch: None, head: false }
+    }
+
     pub(crate) fn file(source: Source) -> Self {
-        Self { kind: Kind::File(Reading::Ready(source)), activity: None, log: None, head: false }
+        Self::new(Kind::File(Reading::Ready(source)))
     }
 
     pub(crate) fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), activity: None, log: None, head: false }
+        Self::new(Kind::Full(bytes))
     }
 
     pub(crate) fn stream(spool: Spool) -> Self {
-        Self { kind: Kind::Stream(spool), activity: None, log: None, head: false }
+        Self::new(Kind::Stream(spool))
     }
 
     pub(crate) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
-        Self { kind: Kind::Trailed(bytes, trailers), activity: None, log: None, head: false }
+        Self::new(Kind::Trailed(bytes, trailers))
     }
 
     /// Ties the body to its connection: once it is dropped, the request is over.
-    pub(crate) fn attach(&mut self, activity: Arc<Activity>, log: Option<Box<Log>>, head: bool) {
+    pub(crate) fn attach(
+        &mut self,
+        activity: Arc<Activity>,
+        log: Option<Box<Log>>,
+        watch: Option<Watch>,
+        head: bool,
+    ) {
         self.activity = Some(activity);
         self.log = log;
+        self.watch = watch;
         self.head = head;
     }
 
@@ -143,8 +156,11 @@ impl http_body::Body for Body {
                             Err(error) => {
                                 tracing::error!(target: "http", "a file could not be sent to its end: {error}");
                                 this.kind = Kind::Done;
-                                let text = format!("a file could not be read: {error}");
-                                return Poll::Ready(Some(Err(ExecError::Soft(text))));
+                                let error = ExecError::Soft(format!("a file could not be read: {error}"));
+                                if let Some(watch) = &mut this.watch {
+                                    watch.broke(&error);
+                                }
+                                return Poll::Ready(Some(Err(error)));
                             }
                         }
                     }
@@ -162,6 +178,9 @@ impl http_body::Body for Body {
                     }
                     Poll::Ready(Next::Broken(error)) => {
                         tracing::error!(target: "http", "a response was cut off: {}", failure::words(&error));
+                        if let Some(watch) = &mut this.watch {
+                            watch.broke(&error);
+                        }
                         this.kind = Kind::Broken(error);
                         // hyper flushes while a body is pending, and drops what it holds at an error.
                         cx.waker().wake_by_ref();

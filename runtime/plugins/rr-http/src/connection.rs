@@ -1,12 +1,14 @@
 //! Accepting clients, and watching over their connections: one look a second at all of them ends those whose
 //! client is too slow, so that a connection costs no timer.
 
+use crate::command::Dialect;
 use crate::error_pages::ErrorPages;
 use crate::io::{Activity, ClientIo, Phase};
 use crate::resolve::Resolver;
 use crate::service::{self, Client};
 use crate::spool::Budget;
 use crate::uploads::Uploads;
+use crate::watch::Watchers;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -35,8 +37,12 @@ pub(crate) struct Shared {
     pub(crate) uploads: Option<Arc<Uploads>>,
     /// What streams may use that their clients do not take as fast as they come.
     pub(crate) buffers: Arc<Budget>,
+    /// What command workers speak.
+    pub(crate) dialect: Dialect,
     /// Bodies of the server's own answers to failures.
     pub(crate) pages: Arc<ErrorPages>,
+    /// Who counts and traces requests, if anybody does.
+    pub(crate) watchers: Option<Watchers>,
     builder: http1::Builder,
     draining: AtomicBool,
     connections: Mutex<HashMap<u64, Arc<Entry>>>,
@@ -65,6 +71,7 @@ pub(crate) async fn serve(
     config: Arc<Http>,
     resolver: Option<Resolver>,
     pages: Arc<ErrorPages>,
+    watchers: Option<Watchers>,
     context: Context,
 ) {
     let mut builder = http1::Builder::new();
@@ -83,7 +90,9 @@ pub(crate) async fn serve(
         resolver,
         uploads,
         buffers: Arc::new(Budget::new(config.buffering.clone())),
+        dialect: Dialect::default(),
         pages,
+        watchers,
         config,
         context,
         builder,

@@ -16,12 +16,15 @@ mod resolve;
 mod respond;
 mod service;
 mod spool;
+mod traffic;
 mod uploads;
+mod watch;
 
 pub use command::fuzz as fuzz_form;
 pub use error_pages::ErrorPages;
 pub use multipart::fuzz as fuzz_multipart;
 pub use ranges::fuzz as fuzz_range;
+pub use traffic::{BOUNDS, Counted, Traffic};
 
 use rr_config::Http;
 use rr_net::{BindError, Listener};
@@ -36,6 +39,7 @@ pub struct HttpPlugin {
     config: Arc<Http>,
     listeners: Vec<Listener>,
     pages: Arc<ErrorPages>,
+    traffic: Option<Arc<Traffic>>,
 }
 
 impl HttpPlugin {
@@ -56,13 +60,19 @@ impl HttpPlugin {
         } else {
             inherited.into_iter().map(|socket| rr_net::adopt(KEY, socket)).collect::<Result<_, _>>()?
         };
-        Ok(Self { config: Arc::new(config), listeners, pages: Arc::default() })
+        Ok(Self { config: Arc::new(config), listeners, pages: Arc::default(), traffic: None })
     }
 
     /// Answers failures with these pages, which may be read anew at any time.
     #[must_use]
     pub fn with_pages(self, pages: Arc<ErrorPages>) -> Self {
         Self { pages, ..self }
+    }
+
+    /// Counts requests there (HS-11).
+    #[must_use]
+    pub fn with_traffic(self, traffic: Option<Arc<Traffic>>) -> Self {
+        Self { traffic, ..self }
     }
 }
 
@@ -79,6 +89,7 @@ impl Plugin for HttpPlugin {
     fn serve(self: Box<Self>, context: Context) -> BoxFuture<()> {
         // Here and not in the task: its descriptor is there from the start.
         let resolver = resolve::Resolver::new(&self.config.app);
-        Box::pin(connection::serve(self.listeners, self.config, resolver, self.pages, context))
+        let watchers = watch::Watchers::new(self.traffic, context.tracer.clone());
+        Box::pin(connection::serve(self.listeners, self.config, resolver, self.pages, watchers, context))
     }
 }

@@ -67,10 +67,14 @@ pub(crate) fn failed(error: &ExecError, client: &Client) -> Response<Body> {
     if client.shared.context.command || !matches!(error, ExecError::Soft(_)) {
         tracing::error!(target: "http", status = status.as_u16(), "{error}");
     }
+    let watched = client.shared.watchers.as_ref().map(|watchers| watchers.failed(error));
     let text = if config.pool.debug { error.to_string() } else { String::new() };
     let mut response = plain(status, &text);
     if client.shared.context.dev.is_some() {
         response.extensions_mut().insert(Failure(error.to_string().into()));
+    }
+    if let Some(cause) = watched {
+        response.extensions_mut().insert(cause);
     }
     if error.may_retry() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -98,6 +102,7 @@ pub(crate) async fn try_wait(
         };
         let mut frame = frame?;
         if client.shared.context.command {
+            client.shared.dialect.heard(&frame);
             frame = command::native(frame).map_err(ExecError::Protocol)?;
         }
         let head = head_of(&frame).map_err(ExecError::Protocol)?;

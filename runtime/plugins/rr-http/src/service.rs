@@ -5,6 +5,7 @@ use crate::connection::Shared;
 use crate::io::{Activity, Phase};
 use crate::resolve::Target;
 use crate::uploads::{Received, Receiver, Uploads};
+use crate::watch::Watch;
 use crate::{command, failure, files, multipart, respond};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
@@ -48,7 +49,8 @@ pub(crate) async fn handle(
     let log = Log::begin(&client, &request);
     let noted = failure::note(&client, &mut request);
     let head = *request.method() == Method::HEAD;
-    let mut response = match run(&client, request).await {
+    let mut watch = client.shared.watchers.as_ref().map(|watchers| watchers.begin(&client, &mut request));
+    let mut response = match run(&client, request, &mut watch).await {
         Ok(response) => response,
         Err(Refusal::Status(status, text)) => respond::plain(status, text),
         Err(Refusal::Long(status, text)) => respond::plain(status, &text),
@@ -56,15 +58,23 @@ pub(crate) async fn handle(
     };
     failure::dress(&client, noted.as_ref(), &mut response);
     let status = response.status();
+    if let Some(watch) = &mut watch {
+        watch.answered(&mut response);
+    }
     response.body_mut().attach(
         Arc::clone(&client.activity),
         log.map(|log| log.answered(status, noted.as_ref().and_then(failure::Noted::worker))),
+        watch,
         head,
     );
     Ok(response)
 }
 
-async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+async fn run(
+    client: &Arc<Client>,
+    request: Request<Incoming>,
+    watch: &mut Option<Watch>,
+) -> Result<Response<Body>, Refusal> {
     let config = &client.shared.config;
     let pool = &client.shared.context.pool;
     let (parts, mut body) = request.into_parts();
@@ -94,13 +104,13 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
         return Ok(response);
     }
     if client.shared.context.command {
-        return command::run(client, parts, body).await;
+        return command::run(client, parts, body, watch).await;
     }
     let mut size = 0;
     if let Some((uploads, boundary)) = form(&parts, client) {
         let form = receive(&mut body, uploads, &boundary, config, &mut size).await?;
         let (context, room) = encode(&parts, client, script.as_bytes(), &path_info, Some(size))?;
-        return submit_form(client, &parts, context, room, form).await;
+        return submit_form(client, &parts, context, room, form, watch).await;
     }
     let (context, room) = encode(&parts, client, script.as_bytes(), &path_info, None)?;
     let inline = if body.is_end_stream() {
@@ -115,6 +125,9 @@ async fn run(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respons
         Err(error) => return Ok(respond::failed(&error, client)),
     };
     failure::submitted(client, &parts, &noted, more, &exchange);
+    if let Some(watch) = watch {
+        watch.submitted(&exchange);
+    }
     if let Some(first) = inline.rest {
         let pump = Pump { sender: exchange.body_sender(), size, client: Arc::clone(client) };
         tokio::spawn(pump.run(first, body));
@@ -239,6 +252,7 @@ async fn submit_form(
     context: Vec<u8>,
     room: usize,
     form: Received,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
     let mut block = Bytes::from(form.block);
     let first = block.split_to(block.len().min(room));
@@ -249,6 +263,9 @@ async fn submit_form(
         Err(error) => return Ok(respond::failed(&error, client)),
     };
     failure::submitted(client, parts, &Bytes::new(), false, &exchange);
+    if let Some(watch) = watch {
+        watch.submitted(&exchange);
+    }
     if !block.is_empty() {
         let sender = exchange.body_sender();
         tokio::spawn(async move {

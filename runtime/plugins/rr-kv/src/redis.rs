@@ -1,49 +1,14 @@
-//! Driver `redis` (KV-05): one server, over one connection that all calls share. Values are stored as clients of RoadRunner
-//! store them, so that both can share the server.
+//! Driver `redis` (KV-05). Values are stored as clients of RoadRunner store them, so that both can share the servers.
 
 use crate::KvError;
 use crate::driver::{self, Done, Driver, Item, List};
 use crate::foreign;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
+use rr_redis::{Again, Cmd, Failed, FromRedisValue, Settings, cmd};
 use rr_wire::kv::{Item as Entry, kind};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Mutex;
 
-/// The server.
+/// A storage on Redis servers. Connects when it is first asked.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// `host:port`, or `unix:///path`.
-    pub address: String,
-    /// The database's number.
-    pub db: u32,
-    /// The user, if it is not the default one.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<String>,
-    /// How long connecting may take.
-    pub connect: Duration,
-    /// How long an answer may take.
-    pub answer: Duration,
-}
-
-/// A storage on a Redis server. Connects when it is first asked.
-#[derive(Clone)]
-pub struct Redis(Arc<Shared>);
-
-struct Shared {
-    address: String,
-    client: Client,
-    config: AsyncConnectionConfig,
-    connection: Mutex<Option<MultiplexedConnection>>,
-}
-
-impl std::fmt::Debug for Redis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Redis").field(&self.0.address).finish()
-    }
-}
+pub struct Redis(rr_redis::Redis);
 
 /// Sets a key if its value is what is expected. Expected: 0 for none, or 1 and the value; then the value, and
 /// milliseconds to live: 0 for ever, -1 for what it has left.
@@ -66,73 +31,23 @@ const COMPARE_AND_SET: &str = "
 /// Times that another writer may be faster.
 const TRIES: usize = 100;
 
-/// May a request be sent again if the connection has failed?
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Again {
-    Yes,
-    No,
+impl From<Failed> for KvError {
+    fn from(failed: Failed) -> Self {
+        Self::Storage(failed.to_string())
+    }
 }
 
 impl Redis {
-    /// A storage on this server.
+    /// A storage on these servers.
     ///
     /// # Errors
-    /// It is no address.
-    pub fn new(settings: &Settings) -> Result<Self, KvError> {
-        let address = settings.address.clone();
-        let url = match address.contains("://") {
-            true => address.clone(),
-            false => format!("redis://{address}"),
-        };
-        let failed = |error: RedisError| KvError::Storage(format!("redis: {address}: {error}"));
-        let info = url.as_str().into_connection_info().map_err(failed)?;
-        let mut login = info.redis_settings().clone().set_db(i64::from(settings.db));
-        if let Some(username) = &settings.username {
-            login = login.set_username(username);
-        }
-        if let Some(password) = &settings.password {
-            login = login.set_password(password);
-        }
-        let client = Client::open(info.set_redis_settings(login)).map_err(failed)?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(settings.connect))
-            .set_response_timeout(Some(settings.answer));
-        Ok(Self(Arc::new(Shared { address, client, config, connection: Mutex::default() })))
+    /// An address that is none, or a file of TLS that cannot be used.
+    pub fn new(settings: Settings) -> Result<Self, KvError> {
+        Ok(Self(rr_redis::Redis::new(settings)?))
     }
 
-    fn failed(&self, error: impl std::fmt::Display) -> KvError {
-        KvError::Storage(format!("redis: {}: {error}", self.0.address))
-    }
-
-    /// The connection, and whether it was there before.
-    async fn connection(&self) -> Result<(MultiplexedConnection, bool), RedisError> {
-        let mut kept = self.0.connection.lock().await;
-        if let Some(connection) = &*kept {
-            return Ok((connection.clone(), true));
-        }
-        let made = self.0.client.get_multiplexed_async_connection_with_config(&self.0.config).await?;
-        *kept = Some(made.clone());
-        Ok((made, false))
-    }
-
-    /// Sends commands at once. A connection that fails is replaced by the next call, or by this one: the server may have
-    /// been started anew since.
-    async fn send<T: FromRedisValue>(&self, commands: &Pipeline, again: Again) -> Result<T, KvError> {
-        loop {
-            let (mut connection, was_there) = self.connection().await.map_err(|error| self.failed(error))?;
-            let error = match commands.query_async(&mut connection).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            // A server that does not answer may be gone without a word.
-            if !error.is_unrecoverable_error() && !error.is_timeout() {
-                return Err(self.failed(error));
-            }
-            *self.0.connection.lock().await = None;
-            if !was_there || again == Again::No || error.is_timeout() {
-                return Err(self.failed(error));
-            }
-        }
+    async fn send<T: FromRedisValue>(&self, commands: Vec<Cmd>, again: Again) -> Result<Vec<T>, KvError> {
+        Ok(self.0.send(commands, again).await?)
     }
 
     async fn set_if(
@@ -142,24 +57,15 @@ impl Redis {
         value: &[u8],
         ttl: i64,
     ) -> Result<bool, KvError> {
-        let mut script = Cmd::new();
-        script.arg("EVAL").arg(COMPARE_AND_SET).arg(1).arg(key);
+        let mut script = cmd("EVAL");
+        script.arg(COMPARE_AND_SET).arg(1).arg(key);
         script.arg(i32::from(expected.is_some())).arg(expected.unwrap_or_default()).arg(value).arg(ttl);
-        let mut commands = Pipeline::new();
-        commands.add_command(script);
-        let (set,): (bool,) = self.send(&commands, Again::No).await?;
-        Ok(set)
+        let set: Vec<bool> = self.send(vec![script], Again::No).await?;
+        Ok(set.first() == Some(&true))
     }
 
     async fn read(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, KvError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut commands = Pipeline::new();
-        keys.iter().for_each(|key| {
-            commands.cmd("GET").arg(key);
-        });
-        self.send(&commands, Again::Yes).await
+        self.send(keys.iter().map(|key| about("GET", key)).collect(), Again::Yes).await
     }
 
     async fn add(self, key: Vec<u8>, by: i64, ttl: i64) -> Result<i64, KvError> {
@@ -173,8 +79,15 @@ impl Redis {
                 return Ok(sum);
             }
         }
-        Err(self.failed(format!("a value changed {TRIES} times while it was to be changed")))
+        Err(self.0.failed(format!("a value changed {TRIES} times while it was to be changed")).into())
     }
+}
+
+/// A command about a key and nothing else.
+fn about(command: &str, key: &[u8]) -> Cmd {
+    let mut command = cmd(command);
+    command.arg(key);
+    command
 }
 
 fn owned(keys: &[&[u8]]) -> Vec<Vec<u8>> {
@@ -201,12 +114,9 @@ impl Driver for Redis {
 
     fn ttl(&self, keys: &[&[u8]]) -> Done<List<Option<u64>>> {
         let this = self.clone();
-        let mut commands = Pipeline::new();
-        keys.iter().for_each(|key| {
-            commands.cmd("PTTL").arg(*key);
-        });
+        let commands = keys.iter().map(|key| about("PTTL", key)).collect();
         Done::later(async move {
-            let left: Vec<i64> = this.send(&commands, Again::Yes).await?;
+            let left: Vec<i64> = this.send(commands, Again::Yes).await?;
             // -1 is for ever, -2 is not there.
             let left = left.into_iter().map(|left| match left {
                 -1 => Some(0),
@@ -218,42 +128,50 @@ impl Driver for Redis {
 
     fn set(&self, entries: &[Entry<'_>]) -> Done<()> {
         let this = self.clone();
-        let mut commands = Pipeline::new();
-        for entry in entries {
-            let command = commands.cmd("SET").arg(entry.key).arg(foreign::stored(entry.kind, entry.value));
+        let set = |entry: &Entry<'_>| {
+            let mut command = about("SET", entry.key);
+            command.arg(foreign::stored(entry.kind, entry.value));
             if entry.ttl != 0 {
                 command.arg("PX").arg(entry.ttl);
             }
-        }
-        Done::later(async move { this.send::<Vec<String>>(&commands, Again::Yes).await.map(drop) })
+            command
+        };
+        let commands = entries.iter().map(set).collect();
+        Done::later(async move { this.send::<String>(commands, Again::Yes).await.map(drop) })
     }
 
     fn expire(&self, keys: &[(&[u8], u64)]) -> Done<u32> {
         let this = self.clone();
-        let mut commands = Pipeline::new();
+        let mut commands = Vec::with_capacity(keys.len());
+        // Of a key that is to stay, whether it is there; what PERSIST gives is whether it had an end.
+        let mut counts = Vec::with_capacity(keys.len());
         for (key, ttl) in keys {
-            match ttl {
-                0 => commands.cmd("PERSIST").arg(*key).ignore().cmd("EXISTS").arg(*key),
-                ttl => commands.cmd("PEXPIRE").arg(*key).arg(*ttl),
-            };
+            if *ttl == 0 {
+                commands.extend([about("PERSIST", key), about("EXISTS", key)]);
+                counts.extend([false, true]);
+            } else {
+                let mut command = about("PEXPIRE", key);
+                command.arg(*ttl);
+                commands.push(command);
+                counts.push(true);
+            }
         }
-        Done::later(async move { Ok(this.send::<Vec<u32>>(&commands, Again::Yes).await?.iter().sum()) })
+        Done::later(async move {
+            let done: Vec<u32> = this.send(commands, Again::Yes).await?;
+            Ok(done.iter().zip(counts).filter(|(_, counts)| *counts).map(|(done, _)| *done).sum())
+        })
     }
 
     fn delete(&self, keys: &[&[u8]]) -> Done<u32> {
         let this = self.clone();
-        let mut commands = Pipeline::new();
-        keys.iter().for_each(|key| {
-            commands.cmd("DEL").arg(*key);
-        });
-        Done::later(async move { Ok(this.send::<Vec<u32>>(&commands, Again::Yes).await?.iter().sum()) })
+        let commands = keys.iter().map(|key| about("DEL", key)).collect();
+        Done::later(async move { Ok(this.send::<u32>(commands, Again::Yes).await?.iter().sum()) })
     }
 
+    /// On a cluster every master does it.
     fn clear(&self) -> Done<()> {
         let this = self.clone();
-        let mut commands = Pipeline::new();
-        commands.cmd("FLUSHDB");
-        Done::later(async move { this.send::<Vec<String>>(&commands, Again::Yes).await.map(drop) })
+        Done::later(async move { this.send::<String>(vec![cmd("FLUSHDB")], Again::Yes).await.map(drop) })
     }
 
     fn increment(&self, key: &[u8], by: i64, ttl: u64) -> Done<i64> {

@@ -1,9 +1,11 @@
 //! The methods: RoadRunner's over RPC (R-50…55), whose locks stay until they are released or expire, and those of
 //! workers, whose locks end with the request or the worker.
 
-use crate::{Acquired, Grant, LONGEST, Limits, Locks, Micros, Owner, Request, SHORTEST_WAIT};
+use crate::driver::{Done, Driver};
+use crate::{Grant, LONGEST, Limits, Locks, Micros, Owner, Request, SHORTEST_WAIT};
 use parking_lot::Mutex;
-use rr_pool::{Answer, Caller};
+use rr_plugin::{Background, Drain};
+use rr_pool::{Answer, BoxFuture, Caller};
 use rr_rpc::message::lock::{Request as Message, Response};
 use rr_rpc::{Ends, Proto, Registry, Reply, Service};
 use rr_wire::lock as wire;
@@ -13,19 +15,48 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// R-50, with RoadRunner's text.
 const NO_ID: &str = "empty ID is not allowed";
 
-/// Adds the service `lock`.
-pub fn register(config: &rr_config::Lock, registry: &mut Registry) {
-    let limits = Limits { locks: config.max_locks, waiters: config.max_waiters, ..Limits::default() };
+/// The bounds of the config.
+#[must_use]
+pub fn limits(config: &rr_config::Lock) -> Limits {
+    Limits { locks: config.max_locks, waiters: config.max_waiters, ..Limits::default() }
+}
+
+/// The table in memory.
+#[must_use]
+pub fn memory(config: &rr_config::Lock) -> Arc<dyn Driver> {
     // Fencing goes on across a restart: there are fewer tokens than nanoseconds.
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |age| age.as_nanos());
-    let locks = Locks::new(limits, u64::try_from(nanos).unwrap_or(1));
-    let desk = Arc::new(Desk { locks, keep: config.keep_until_ttl, pools: Mutex::default() });
+    Arc::new(Locks::new(limits(config), u64::try_from(nanos).unwrap_or(1)))
+}
+
+/// Adds the service `lock`.
+pub fn register(config: &rr_config::Lock, driver: Arc<dyn Driver>, registry: &mut Registry) {
+    let desk = Arc::new(Desk { locks: driver, keep: config.keep_until_ttl, pools: Mutex::default() });
     registry.add(desk.service());
     registry.tell(desk);
 }
 
+/// Gives back at the end what ends with the server.
+#[derive(Debug)]
+pub struct LockPlugin(pub Arc<dyn Driver>);
+
+impl Background for LockPlugin {
+    fn name(&self) -> &'static str {
+        "lock"
+    }
+    fn addresses(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn serve(self: Box<Self>, mut drain: Drain) -> BoxFuture<()> {
+        Box::pin(async move {
+            drain.wait().await;
+            self.0.finish().await;
+        })
+    }
+}
+
 struct Desk {
-    locks: Locks,
+    locks: Arc<dyn Driver>,
     keep: bool,
     /// Names of pools, by number.
     pools: Mutex<Vec<Arc<str>>>,
@@ -47,9 +78,19 @@ impl Desk {
         Service::new("lock")
             .method("Lock", method(|this, message| this.lock(&message, false)))
             .method("LockRead", method(|this, message| this.lock(&message, true)))
-            .method("Release", method(|this, message| this.by_id(&message, Locks::release)))
+            .method(
+                "Release",
+                method(|this, message| {
+                    this.by_id(&message, |locks, resource, id| locks.release(resource, id))
+                }),
+            )
             .method("ForceRelease", method(|this, message| done(this.locks.force_release(&message.resource))))
-            .method("Exists", method(|this, message| this.by_id(&message, Locks::exists)))
+            .method(
+                "Exists",
+                method(|this, message| {
+                    this.by_id(&message, |locks, resource, id| locks.exists(resource, id))
+                }),
+            )
             .method(
                 "UpdateTTL",
                 method(|this, message| {
@@ -73,7 +114,7 @@ impl Desk {
                 "remaining",
                 native(|this, _, body| {
                     let left = this.locks.remaining(wire::number(body)?);
-                    Some(Answer::Now(Ok(left.map_or(Vec::new(), |left| left.to_le_bytes().to_vec()))))
+                    Some(answer(left.map(|left| left.map_or(Vec::new(), |left| left.to_le_bytes().to_vec()))))
                 }),
             )
             .native("exists", native(|this, _, body| Some(flag(this.locks.exists(text(body)?, "*")))))
@@ -97,23 +138,23 @@ impl Desk {
             owner: None,
             keep: true,
         };
-        match self.locks.acquire(&request) {
-            Ok(Acquired::Now(_)) => done(true),
-            Ok(Acquired::No) => done(false),
-            Ok(Acquired::Later(pending)) => {
-                let Message { resource, id, .. } = message;
-                tracing::debug!(target: "lock", resource, id, "a client waits for a lock");
-                Reply::later(async { Ok(response(pending.await.is_some())) })
-            }
-            Err(error) => Reply::Now(Err(error.to_string())),
+        let acquired = self.locks.acquire(&request);
+        if matches!(acquired, Done::Later(_)) {
+            let Message { resource, id, .. } = message;
+            tracing::debug!(target: "lock", resource, id, "a client waits for a lock");
         }
+        done(acquired.map(|grant| grant.is_some()))
     }
 
-    fn by_id(&self, message: &Message, run: impl Fn(&Locks, &str, &str) -> bool) -> Reply<Proto<Response>> {
+    fn by_id(
+        &self,
+        message: &Message,
+        run: impl Fn(&dyn Driver, &str, &str) -> Done<bool>,
+    ) -> Reply<Proto<Response>> {
         if message.id.is_empty() {
             return Reply::Now(Err(NO_ID.to_owned()));
         }
-        done(run(&self.locks, &message.resource, &message.id))
+        done(run(&*self.locks, &message.resource, &message.id))
     }
 
     fn acquire(&self, caller: &Caller, body: &[u8]) -> Option<Answer> {
@@ -124,15 +165,11 @@ impl Desk {
         self.locks.end_before(owner);
         let (ttl, keep) = (or_longest(ttl), self.keep);
         let request = Request { resource: name, id: None, shared, ttl, wait, owner: Some(owner), keep };
-        Some(match self.locks.acquire_or_lease(&request, caller.leases.as_ref()) {
-            Ok((Acquired::Now(grant), lease)) => Answer::Now(obtained(Some(grant), lease)),
-            Ok((Acquired::No, _)) => Answer::Now(obtained(None, None)),
-            Ok((Acquired::Later(pending), _)) => {
-                tracing::debug!(target: "lock", resource = name, pid = caller.pid, "a worker waits for a lock");
-                Answer::Later(Box::pin(async { obtained(pending.await, None) }))
-            }
-            Err(error) => Answer::Now(Err(error.to_string())),
-        })
+        let acquired = self.locks.acquire_or_lease(&request, caller.leases.as_ref());
+        if matches!(acquired, Done::Later(_)) {
+            tracing::debug!(target: "lock", resource = name, pid = caller.pid, "a worker waits for a lock");
+        }
+        Some(answer(acquired.map(obtained)))
     }
 
     fn number(&self, name: &Arc<str>) -> u32 {
@@ -158,20 +195,26 @@ impl Ends for Desk {
     }
 }
 
-fn response(ok: bool) -> Proto<Response> {
-    Proto(Response { ok })
+fn done(ok: Done<bool>) -> Reply<Proto<Response>> {
+    match ok.map(|ok| Proto(Response { ok })) {
+        Done::Now(result) => Reply::Now(result),
+        Done::Later(future) => Reply::Later(future),
+    }
 }
 
-fn done(ok: bool) -> Reply<Proto<Response>> {
-    Reply::Now(Ok(response(ok)))
+fn answer(bytes: Done<Vec<u8>>) -> Answer {
+    match bytes {
+        Done::Now(result) => Answer::Now(result),
+        Done::Later(future) => Answer::Later(future),
+    }
 }
 
-fn flag(held: bool) -> Answer {
-    Answer::Now(Ok(vec![u8::from(held)]))
+fn flag(held: Done<bool>) -> Answer {
+    answer(held.map(|held| vec![u8::from(held)]))
 }
 
-fn obtained(grant: Option<Grant>, lease: Option<wire::Lease>) -> Result<Vec<u8>, String> {
-    Ok(grant.map_or(Vec::new(), |Grant { token, .. }| wire::Obtained { token, lease }.encode()))
+fn obtained(obtained: Option<(Grant, Option<wire::Lease>)>) -> Vec<u8> {
+    obtained.map_or(Vec::new(), |(Grant { token, .. }, lease)| wire::Obtained { token, lease }.encode())
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {

@@ -84,6 +84,11 @@ impl Registry {
         self.sources.lock().push(source);
     }
 
+    /// Takes other bounds from now on; what there is beyond them stays.
+    pub fn limit(&self, limits: Limits) {
+        self.inner.lock().limits = limits;
+    }
+
     /// `false`: there was one of that name already, which stays as it is.
     ///
     /// # Errors

@@ -188,6 +188,43 @@ impl Services {
         .await
     }
 
+    /// Goes from the services of one config to those of the next: side by side, those that are gone stop, those that are
+    /// new start, those that are another do both. What is called as one of them and was started otherwise stays as it is,
+    /// as do those that have not changed. One text for each that could not be started.
+    pub async fn replace(self: &Arc<Self>, old: Vec<Settings>, new: Vec<Settings>) -> Vec<String> {
+        let mut all = tokio::task::JoinSet::new();
+        let gone = old.iter().filter(|one| !new.contains(one)).map(|one| (one.name.clone(), Some(one), None));
+        let mut changes: BTreeMap<String, (Option<&Settings>, Option<&Settings>)> =
+            gone.map(|(name, old, new)| (name, (old, new))).collect();
+        for one in new.iter().filter(|one| !old.contains(one)) {
+            changes.entry(one.name.clone()).or_default().1 = Some(one);
+        }
+        for (name, (old, new)) in changes {
+            let (this, old, new) = (Arc::clone(self), old.cloned(), new.cloned());
+            all.spawn(async move {
+                if let Some(old) = old {
+                    this.stop_if_it_is(&old).await;
+                }
+                let Some(new) = new else { return Ok(()) };
+                this.create(new).await.map_err(|error| format!("service.{name}: {error}"))
+            });
+        }
+        all.join_all().await.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Stops a service and forgets it, unless there is another of its name by now.
+    async fn stop_if_it_is(&self, settings: &Settings) {
+        // An error: somebody else has just ended it.
+        let _ = self
+            .with(&settings.name, async |service| {
+                if *service.settings == *settings {
+                    service.stop().await;
+                    self.list.lock().remove(&settings.name);
+                }
+            })
+            .await;
+    }
+
     /// Stops a service and starts it again.
     pub(crate) async fn restart(&self, name: &str) -> Result<(), String> {
         self.with(name, async |service| {

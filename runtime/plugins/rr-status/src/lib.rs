@@ -10,7 +10,7 @@ mod plugin;
 mod view;
 
 pub use check::methods;
-pub use plugin::{Settings, StatusPlugin};
+pub use plugin::{Dials, Settings, StatusPlugin};
 pub use view::{View, WorkerView};
 
 use rr_pool::Pool;

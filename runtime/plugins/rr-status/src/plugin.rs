@@ -17,6 +17,7 @@ use rr_plugin::{Background, Drain};
 use rr_pool::BoxFuture;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Connections at a time; more wait to be accepted.
@@ -37,9 +38,38 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
+/// What may change while it serves.
+#[derive(Debug)]
+pub struct Dials {
+    unavailable: AtomicU16,
+    timeout_ms: AtomicU64,
+}
+
+impl Dials {
+    fn new(settings: &Settings) -> Self {
+        let dials = Self { unavailable: AtomicU16::new(0), timeout_ms: AtomicU64::new(0) };
+        dials.set(settings.unavailable, settings.timeout);
+        dials
+    }
+
+    /// The status of what does not live or is not ready, and how long a connection may take; for the next connections.
+    pub fn set(&self, unavailable: u16, timeout: Duration) {
+        self.unavailable.store(unavailable, Ordering::Relaxed);
+        self.timeout_ms.store(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn unavailable(&self) -> u16 {
+        self.unavailable.load(Ordering::Relaxed)
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.load(Ordering::Relaxed))
+    }
+}
+
 /// The listener, bound.
 pub struct StatusPlugin {
-    settings: Settings,
+    dials: Arc<Dials>,
     listener: Listener,
     source: Arc<dyn Source>,
     view: Arc<View>,
@@ -47,7 +77,7 @@ pub struct StatusPlugin {
 
 impl std::fmt::Debug for StatusPlugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StatusPlugin").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("StatusPlugin").field("dials", &self.dials).finish_non_exhaustive()
     }
 }
 
@@ -58,7 +88,13 @@ impl StatusPlugin {
     /// It is malformed or taken.
     pub fn bind(settings: Settings, source: Arc<dyn Source>, view: Arc<View>) -> Result<Self, BindError> {
         let listener = rr_net::bind("status.address", &settings.address, &Options::default())?;
-        Ok(Self { settings, listener, source, view })
+        Ok(Self { dials: Arc::new(Dials::new(&settings)), listener, source, view })
+    }
+
+    /// What may be changed while it serves.
+    #[must_use]
+    pub fn dials(&self) -> Arc<Dials> {
+        Arc::clone(&self.dials)
     }
 }
 
@@ -78,27 +114,27 @@ impl Background for StatusPlugin {
 
 /// What all connections share.
 struct Shared {
-    settings: Settings,
+    dials: Arc<Dials>,
     source: Arc<dyn Source>,
     view: Arc<View>,
 }
 
 async fn run(plugin: StatusPlugin, mut drain: Drain) {
-    let StatusPlugin { settings, listener, source, view } = plugin;
+    let StatusPlugin { dials, listener, source, view } = plugin;
     let acceptor = match Acceptor::new(listener) {
         Ok(acceptor) => acceptor,
         Err(error) => {
             return tracing::error!(target: "status", "the listening socket cannot be used: {error}");
         }
     };
-    let shared = Arc::new(Shared { settings, source, view });
+    let shared = Arc::new(Shared { dials, source, view });
     let serve = |stream, _| connection(stream, Arc::clone(&shared));
     let mut connections = rr_net::serve_each(&acceptor, "status", CONNECTIONS, drain.wait(), serve).await;
     connections.shutdown().await;
 }
 
 async fn connection(stream: Stream, shared: Arc<Shared>) {
-    let limit = shared.settings.timeout;
+    let limit = shared.dials.timeout();
     let serve = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(answer(&shared, &request).await) }
@@ -151,11 +187,11 @@ async fn answer(shared: &Shared, request: &Request<Incoming>) -> Response<Full<B
 
 impl Shared {
     fn unavailable(&self) -> StatusCode {
-        StatusCode::from_u16(self.settings.unavailable).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+        StatusCode::from_u16(self.dials.unavailable()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     fn check(&self, question: Question, names: &[String]) -> Response<Full<Bytes>> {
-        let reports = check::reports(&*self.source, question, names, self.settings.unavailable);
+        let reports = check::reports(&*self.source, question, names, self.dials.unavailable());
         let well = reports.iter().all(|report| report.status_code == 200);
         json(if well { StatusCode::OK } else { self.unavailable() }, &reports)
     }

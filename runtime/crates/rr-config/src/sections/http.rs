@@ -20,9 +20,10 @@ section! {
         max_request_size: u64 = 1000 << 20 => REQUEST;
         /// Hands multipart forms to the worker as they are, unparsed.
         raw_body: bool = false => Flag;
-        /// Ours: how requests are written for command workers: `json`, which every client reads, or `protobuf`, which
-        /// clients of RoadRunner 2024 and later read too and which costs PHP more.
-        codec: Codec = Codec::Json => CODECS;
+        /// Ours: how requests are written for command workers: `json`, which every client reads, `protobuf`, which
+        /// clients of RoadRunner 2024 and later read too and which costs PHP more, or `auto`: JSON until a worker answers
+        /// in protobuf.
+        codec: Codec = Codec::Auto => CODECS;
         /// Logs every request with the fields of an access log.
         access_logs: bool = false => Flag;
         /// Middleware in the order in which requests pass it.
@@ -69,14 +70,18 @@ section! {
 /// How contexts of command workers are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
+    /// JSON until a worker answers in protobuf.
+    Auto,
     /// JSON (HTTP-03).
     Json,
     /// Messages of `http.v1` (HTTP-01).
     Protobuf,
 }
 
-const CODECS: Choice<Codec> =
-    Choice(&[("json", Codec::Json), ("protobuf", Codec::Protobuf)], &[("proto", Codec::Protobuf)]);
+const CODECS: Choice<Codec> = Choice(
+    &[("auto", Codec::Auto), ("json", Codec::Json), ("protobuf", Codec::Protobuf)],
+    &[("proto", Codec::Protobuf)],
+);
 
 section! {
     /// Files that clients upload.

@@ -1,8 +1,9 @@
 //! `kv`: key-value storages, each with a driver of its own.
 
 use crate::decode::{Decoder, Kind, Row, Section, section};
-use crate::kinds::{Choice, Names, Number, Size, Text, Time};
+use crate::kinds::{Choice, Number, Size, Text, Time};
 use crate::node::{Map, Node, Value};
+use crate::sections::redis::{Redis, Servers};
 use std::time::Duration;
 
 /// A storage.
@@ -21,8 +22,8 @@ pub enum Driver {
     Memory(MemoryStorage),
     /// A file.
     Bolt(BoltStorage),
-    /// A Redis server.
-    Redis(RedisStorage),
+    /// Redis servers.
+    Redis(Box<Redis>),
     /// memcached servers.
     Memcached(MemcachedStorage),
 }
@@ -75,57 +76,6 @@ section! {
         addr: Vec<String> = vec!["127.0.0.1:11211".into()] => Servers;
         /// Ours: how long an answer may take.
         timeout: Duration = Duration::from_secs(1) => Time { min: Duration::from_millis(1), zero_default: true };
-    }
-}
-
-section! {
-    /// `kv.<name>.config` of a storage whose `driver` is `redis`: one server.
-    RedisStorage {
-        /// The server, `host:port` or `unix:///path`. Several are a cluster, which this version does not serve.
-        addrs: Vec<String> = vec!["127.0.0.1:6379".into()] => Servers;
-        /// The user, if it is not the default one.
-        username: Option<String> = None => Text;
-        /// The user's password.
-        password: Option<String> = None => Text;
-        /// The number of the database.
-        db: u32 = 0 => Number::within(0, 1 << 16);
-        /// How long connecting may take.
-        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), zero_default: true };
-        /// How long an answer may take.
-        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
-    }
-    unserved "route_by_latency", "route_randomly", "max_retries", "min_retry_backoff", "max_retry_backoff", "pool_size",
-        "min_idle_conns", "max_conn_age", "write_timeout", "pool_timeout", "idle_timeout", "idle_check_freq",
-        "read_only";
-    finish one_server;
-}
-
-/// What would silently be another server is an error.
-fn one_server(section: &mut RedisStorage, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {
-    if section.addrs.len() > 1 {
-        let message = "several servers are a cluster, which this version does not serve; write one";
-        decoder.wrong::<()>(&node.at, &format!("{path}.addrs"), message);
-    }
-    for key in ["master_name", "sentinel_password", "tls"] {
-        if let Some(node) = map.get(key).filter(|node| !node.is_null()) {
-            let message = "sentinels and TLS are not served by this version";
-            decoder.wrong::<()>(&node.at, &format!("{path}.{key}"), message);
-        }
-    }
-}
-
-/// Addresses; an empty list is the default.
-struct Servers;
-
-impl Kind<Vec<String>> for Servers {
-    fn name(&self) -> String {
-        Names.name()
-    }
-    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<String>> {
-        Names.read(node, path, decoder).filter(|addresses| !addresses.is_empty())
-    }
-    fn show(&self, value: &Vec<String>) -> String {
-        Names.show(value)
     }
 }
 
@@ -212,8 +162,8 @@ impl Kind<Vec<Storage>> for Storages<'_> {
                     Some(Driver::Memcached(config.unwrap_or_default()))
                 }
                 "redis" => {
-                    let config = config(self.0, (name, node), &path, decoder);
-                    Some(Driver::Redis(config.unwrap_or_default()))
+                    let config = config::<Redis>(self.0, (name, node), &path, decoder);
+                    Some(Driver::Redis(Box::new(config.unwrap_or_default())))
                 }
                 other => {
                     let message =

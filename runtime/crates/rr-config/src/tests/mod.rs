@@ -6,6 +6,7 @@ mod defaults;
 mod dev;
 mod faults;
 mod kv;
+mod otel;
 mod random;
 mod rows;
 mod weak;

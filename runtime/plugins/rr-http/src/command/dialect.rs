@@ -7,10 +7,12 @@ use crate::uploads::Stored;
 use bytes::Bytes;
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, Version};
+use rr_config::Codec;
 use rr_pool::ReplyFrame;
 use rr_wire::{Flags, cookie, http as wire};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A request on its way to a command worker.
 pub(super) struct Context<'a> {
@@ -94,6 +96,31 @@ pub(super) struct Answer {
     pub(super) headers: Vec<(String, Vec<u8>)>,
 }
 
+/// Which dialect workers want, as far as they have said.
+#[derive(Debug, Default)]
+pub(crate) struct Dialect(AtomicBool);
+
+impl Dialect {
+    /// The one to write the next request in.
+    pub(super) fn of(&self, configured: Codec) -> Codec {
+        match configured {
+            Codec::Auto if self.0.load(Ordering::Relaxed) => Codec::Protobuf,
+            Codec::Auto => Codec::Json,
+            given => given,
+        }
+    }
+
+    /// Notes what a worker has answered in. Clients answer in what they were asked; one that does not insists.
+    pub(crate) fn heard(&self, frame: &ReplyFrame) {
+        if !frame.context.is_empty() {
+            let protobuf = frame.codec.has(Flags::PROTO);
+            if self.0.load(Ordering::Relaxed) != protobuf {
+                self.0.store(protobuf, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
 /// Gives the head of a command worker's reply the form that native workers use (HTTP-02…04): either dialect is read,
 /// whatever the request was written in.
 ///
@@ -138,6 +165,17 @@ mod tests {
         let view = wire::ResponseView::parse(&frame.context).map_err(|error| error.to_string())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok((view.status(), view.headers().map(|(name, value)| (text(name), text(value))).collect()))
+    }
+
+    #[test]
+    fn http_04_a_worker_that_insists_gets_what_it_answers_in() {
+        let dialect = Dialect::default();
+        assert_eq!(dialect.of(Codec::Auto), Codec::Json);
+        dialect.heard(&frame(Flags::PROTO, b"\x08\xc8\x01"));
+        assert_eq!((dialect.of(Codec::Auto), dialect.of(Codec::Json)), (Codec::Protobuf, Codec::Json));
+        dialect.heard(&frame(Flags::PROTO, b""));
+        dialect.heard(&frame(Flags::default(), b"{}"));
+        assert_eq!((dialect.of(Codec::Auto), dialect.of(Codec::Protobuf)), (Codec::Json, Codec::Protobuf));
     }
 
     #[test]

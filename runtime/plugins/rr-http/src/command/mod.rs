@@ -7,13 +7,14 @@ mod json;
 mod proto;
 mod tree;
 
-pub(crate) use dialect::native;
+pub(crate) use dialect::{Dialect, native};
 pub use tree::fuzz;
 
 use crate::body::Body;
 use crate::respond;
 use crate::service::{self, Client, Refusal};
 use crate::uploads::Stored;
+use crate::watch::Watch;
 use bytes::Bytes;
 use dialect::{Context, Payload};
 use gather::Gathered;
@@ -65,6 +66,7 @@ pub(crate) async fn run(
     client: &Arc<Client>,
     parts: http::request::Parts,
     mut body: Incoming,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
     let config = &client.shared.config;
     let kind = kind(&parts, config.raw_body);
@@ -87,14 +89,17 @@ pub(crate) async fn run(
         }
         Kind::Multipart => multipart(client, &parts, &mut body).await?,
     };
-    let payload = payload.for_codec(config.codec);
-    let (context, codec) = match config.codec {
-        Codec::Json => (json::request(&Context { parts: &parts, client, payload: &payload }), Flags::JSON),
+    let codec = client.shared.dialect.of(config.codec);
+    let payload = payload.for_codec(codec);
+    let (context, codec) = match codec {
+        Codec::Auto | Codec::Json => {
+            (json::request(&Context { parts: &parts, client, payload: &payload }), Flags::JSON)
+        }
         Codec::Protobuf => {
             (proto::request(&Context { parts: &parts, client, payload: &payload }), Flags::PROTO)
         }
     };
-    submit(client, &parts, context, codec, payload).await
+    submit(client, &parts, (context, codec), payload, watch).await
 }
 
 fn bad_form(error: tree::FormError) -> Refusal {
@@ -125,9 +130,9 @@ async fn multipart(
 async fn submit(
     client: &Arc<Client>,
     parts: &http::request::Parts,
-    context: Vec<u8>,
-    codec: Flags,
+    (context, codec): (Vec<u8>, Flags),
     payload: Payload,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
     let pool = &client.shared.context.pool;
     let room = pool.max_payload().checked_sub(context.len()).ok_or(Refusal::Status(
@@ -156,6 +161,9 @@ async fn submit(
             Err(error) => return Ok(respond::failed(&error, client)),
         };
         crate::failure::submitted(client, parts, &first, more, &exchange);
+        if let Some(watch) = watch {
+            watch.submitted(&exchange);
+        }
         if !more {
             return Ok(respond::wait(exchange, client, parts).await);
         }
@@ -181,7 +189,7 @@ impl Payload {
 
     /// Clients that read JSON take an empty body for a broken one; the others fill in what is missing (HTTP-09).
     fn for_codec(self, codec: Codec) -> Self {
-        if self.parsed && self.body.len() == 0 && codec == Codec::Json {
+        if self.parsed && self.body.len() == 0 && codec != Codec::Protobuf {
             return Self { body: Gathered::of(Bytes::from_static(b"{}")), ..self };
         }
         self

@@ -1,0 +1,57 @@
+//! The `rr` command line (rows CLI-01…13): flags, folders and files as RoadRunner has them, and the commands that ask a
+//! running server over its RPC. What serves is told to the caller, who knows PHP; nothing here does.
+#![forbid(unsafe_code)]
+
+mod args;
+mod client;
+mod commands;
+mod live;
+mod place;
+mod table;
+
+pub use args::{Command, Flags, Invocation};
+pub use place::Place;
+
+use std::io::Write;
+
+/// The version of RoadRunner whose place this program takes, which drivers look for.
+pub const COMPATIBLE: &str = "2025.1.15";
+
+/// What the caller knows.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// PHP's version.
+    pub php: String,
+    /// The launcher that was called.
+    pub launcher: String,
+    /// When this program was built.
+    pub built: &'static str,
+}
+
+/// What is left to do.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing: the exit code.
+    Exit(i32),
+    /// Serve.
+    Serve(Box<Place>),
+}
+
+/// Does what the arguments say, the zeroth of which is not among them. `set_env` sets a variable of this process.
+#[must_use]
+pub fn run(arguments: &[String], host: &Host, set_env: &mut dyn FnMut(&str, &str)) -> Next {
+    let invocation = match args::parse(arguments) {
+        Ok(invocation) => invocation,
+        Err(error) => return failed(&error),
+    };
+    match commands::run(invocation, host, set_env) {
+        Ok(next) => next,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> Next {
+    // A reader that has gone away needs no answer.
+    let _ = writeln!(std::io::stderr(), "rr: {error}");
+    Next::Exit(1)
+}
