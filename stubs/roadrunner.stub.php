@@ -392,8 +392,8 @@ namespace RoadRunner {
         public function remaining(): float {}
 
         /**
-         * The fencing token: greater than that of every lock granted before, also across a restart. What the lock protects
-         * can refuse a smaller token than it has seen.
+         * The fencing token: greater than that of every lock of this name before, also across a restart. What the lock
+         * protects can refuse a smaller token than it has seen.
          *
          * @return int
          */

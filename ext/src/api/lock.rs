@@ -8,7 +8,7 @@ use ext_php_rs::boxed::ZBox;
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, Zval};
-use rr_wire::lock::{Acquire, number};
+use rr_wire::lock::number;
 use rr_worker::SessionError;
 
 /// A lock that this worker holds: `Lock::acquire('invoice:7', ttl: 5, wait: 1)`.
@@ -19,11 +19,8 @@ use rr_worker::SessionError;
 #[php(name = "RoadRunner\\Lock")]
 #[php(flags = ext_php_rs::flags::ClassFlags::Final)]
 pub struct Lock {
-    name: String,
-    token: u64,
+    held: rr_worker::Lock,
     released: bool,
-    /// The worker. A child that the app has forked has a copy, and its end is not the lock's.
-    pid: u32,
 }
 
 impl Drop for Lock {
@@ -33,30 +30,31 @@ impl Drop for Lock {
 }
 
 impl Lock {
-    /// Releases it without waiting for the server's word.
+    /// Releases it without the server's word.
+    #[inline]
     fn give_back(&mut self) {
-        if !std::mem::replace(&mut self.released, true) && self.pid == rr_os::process::id() {
-            // A broken channel ends the worker, and the lock with it.
-            let _ = session::try_with(|session| session.tell("lock.release", &self.token.to_le_bytes()));
+        if !std::mem::replace(&mut self.released, true) {
+            // A child that the app has forked has a copy, and its end is not the lock's. A broken channel ends the worker,
+            // and the lock with it.
+            let _ =
+                session::try_with(
+                    |session| {
+                        if session.is_original() { session.drop_lock(&self.held) } else { Ok(()) }
+                    },
+                );
         }
     }
 
+    #[inline]
     fn obtain(name: &str, ttl: f64, wait: f64, shared: bool) -> PhpResult<Option<Self>> {
         let (ttl, wait) = (micros("ttl", ttl)?, micros("wait", wait)?);
-        let answer = session::with(|session| {
-            // Between requests it is the worker's.
-            let unit = if session.is_open() { session.unit() } else { 0 };
-            let acquire = Acquire { unit, shared, ttl, wait, name };
-            session.call("lock.acquire", &acquire.encode())
-        })?;
-        let token = number(&answer.map_err(failed)?);
-        let pid = rr_os::process::id();
-        Ok(token.map(|token| Self { name: name.to_owned(), token, released: false, pid }))
+        let held = session::with(|session| session.lock(name, ttl, wait, shared))?.map_err(failed)?;
+        Ok(held.map(|held| Self { held, released: false }))
     }
 
     /// The answer of a method about this lock.
     fn ask(&self, method: &str, more: &[u8]) -> PhpResult<Vec<u8>> {
-        let body = [&self.token.to_le_bytes()[..], more].concat();
+        let body = [&self.held.token().to_le_bytes()[..], more].concat();
         ask(method, &body)
     }
 }
@@ -159,7 +157,10 @@ impl Lock {
     /// @throws LockException the server that keeps the locks does not answer; the lock is given back once it does
     /// @throws ChannelException
     pub fn release(&mut self) -> PhpResult<bool> {
-        Ok(!std::mem::replace(&mut self.released, true) && self.ask("lock.release", &[])? == [1])
+        if std::mem::replace(&mut self.released, true) {
+            return Ok(false);
+        }
+        session::with(|session| session.unlock(&self.held))?.map_err(failed)
     }
 
     /// Has the lock last `$ttl` seconds from now; 0 is a year. False: it has ended.
@@ -191,14 +192,14 @@ impl Lock {
         Ok(!self.released && !self.ask("lock.remaining", &[])?.is_empty())
     }
 
-    /// The fencing token: greater than that of every lock granted before, also across a restart. What the lock protects
-    /// can refuse a smaller token than it has seen.
+    /// The fencing token: greater than that of every lock of this name before, also across a restart. What the lock
+    /// protects can refuse a smaller token than it has seen.
     pub fn token(&self) -> i64 {
-        i64::try_from(self.token).unwrap_or(i64::MAX)
+        i64::try_from(self.held.token()).unwrap_or(i64::MAX)
     }
 
     /// The name.
     pub fn name(&self) -> Text {
-        Text::new(&self.name)
+        Text::new(self.held.name())
     }
 }

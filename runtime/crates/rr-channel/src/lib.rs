@@ -9,6 +9,7 @@ pub mod relay;
 pub mod shm;
 
 pub use rr_shm::frames::Frame;
+pub use rr_shm::leases::Leases;
 pub use rr_shm::segment::Lane;
 use rr_wire::Header;
 
@@ -58,6 +59,11 @@ pub trait Channel: Send + std::fmt::Debug + 'static {
 
     /// Tells the worker that nobody waits for unit `sequence` any more.
     fn cancel(&mut self, sequence: u32);
+
+    /// Where the worker can have leases of locks, if it can.
+    fn leases(&self) -> Option<Leases> {
+        None
+    }
 }
 
 /// A channel of any kind, without a virtual call per frame.
@@ -105,5 +111,8 @@ impl Channel for AnyChannel {
     }
     fn cancel(&mut self, sequence: u32) {
         each!(self, channel => channel.cancel(sequence));
+    }
+    fn leases(&self) -> Option<Leases> {
+        each!(self, channel => channel.leases())
     }
 }

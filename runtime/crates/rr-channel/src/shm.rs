@@ -1,6 +1,6 @@
 //! A channel in shared memory.
 
-use crate::{Channel, ChannelError, Frame, Lane};
+use crate::{Channel, ChannelError, Frame, Lane, Leases};
 use rr_shm::segment::MasterEnd;
 use rr_wire::Header;
 
@@ -47,5 +47,9 @@ impl Channel for ShmChannel {
 
     fn cancel(&mut self, sequence: u32) {
         self.0.cancel(sequence);
+    }
+
+    fn leases(&self) -> Option<Leases> {
+        Some(self.0.leases())
     }
 }

@@ -14,6 +14,7 @@ pub mod lifeline;
 pub mod memory;
 pub mod message;
 pub mod notify;
+pub mod original;
 pub mod proc;
 pub mod process;
 pub mod sentry;

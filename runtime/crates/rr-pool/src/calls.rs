@@ -3,7 +3,7 @@
 use crate::BoxFuture;
 use crate::pool::Pool;
 use crate::replies::{Asked, Seen, push_answers};
-use rr_channel::{Channel, Lane};
+use rr_channel::{Channel, Lane, Leases};
 use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags, Header};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct Caller {
     pub pid: u32,
     /// Sequences and numbers of its units: those it has and the one answered last.
     pub units: Vec<(u32, u64)>,
+    /// Where it can have leases of locks, if it can.
+    pub leases: Option<Leases>,
 }
 
 impl Caller {
@@ -64,6 +66,7 @@ impl Pool {
                 generation: asked.generation,
                 pid: asked.pid,
                 units: asked.units.clone(),
+                leases: asked.leases.clone(),
             };
             match self.calls.call(&caller, asked.codec, &asked.method, &asked.body) {
                 Answer::None => {}

@@ -4,7 +4,7 @@ use crate::core::{Asking, Core, Worker};
 use crate::unit::{Place, REPLY_FRAMES, ReplyFrame};
 use crate::{ExecError, State};
 use bytes::Bytes;
-use rr_channel::{Channel, Frame, Lane};
+use rr_channel::{Channel, Frame, Lane, Leases};
 use rr_wire::relay::STOP;
 use rr_wire::rpc::{Call, MAX_BODY, ONE_WAY};
 use rr_wire::{Bits, Flags};
@@ -24,6 +24,7 @@ pub(crate) struct Asked {
     pub pid: u32,
     /// Sequences and numbers of the units it can speak of.
     pub units: Vec<(u32, u64)>,
+    pub leases: Option<Leases>,
     pub sequence: u32,
     /// How the argument is encoded, and the result will be.
     pub codec: Flags,
@@ -136,6 +137,7 @@ impl Core {
                     .map(|held| (held.sequence, held.unit.id))
                     .chain([worker.last])
                     .collect(),
+                leases: worker.channel.leases(),
                 sequence: whole.sequence,
                 codec: whole.codec,
                 method: whole.method,

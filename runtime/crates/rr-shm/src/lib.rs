@@ -17,6 +17,9 @@ mod arena;
 #[cfg(not(loom))]
 pub mod cells;
 mod claims;
+mod lease;
+#[cfg(not(loom))]
+pub mod leases;
 mod ready;
 pub mod ring;
 #[cfg(not(loom))]

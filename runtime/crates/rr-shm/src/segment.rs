@@ -1,10 +1,11 @@
-//! The segment of one worker: a header page, four rings and its cells, and the two ends that the master and the
-//! worker hold. Every access to the mapping is in this file.
+//! The segment of one worker: a header page, four rings, its cells and leases, and the two ends that the master
+//! and the worker hold. Every access to the mapping is in this file.
 
 use crate::cells::{self, Cells, Words};
 use crate::claims;
 pub use crate::claims::MAX_UNITS;
 use crate::frames::{self, Frame};
+use crate::leases::{Leases, Lines};
 use crate::ring::{Consumer, Place, Positions, Producer};
 pub use crate::scribble::scribble;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -60,6 +61,7 @@ const REPLIES: usize = 1;
 const CALLS: usize = 2;
 const ANSWERS: usize = 3;
 const CELLS: usize = 5;
+const LEASES: usize = 6;
 
 fn parts(ring: usize) -> Vec<Part> {
     let page = rr_os::memory::page_size();
@@ -71,6 +73,7 @@ fn parts(ring: usize) -> Vec<Part> {
         offset += length;
     }
     parts.push(Part { offset, length: cells::BYTES, twice: false });
+    parts.push(Part { offset: offset + cells::BYTES, length: page, twice: false });
     parts
 }
 
@@ -106,6 +109,12 @@ impl Segment {
         // SAFETY: the part is as long as `Words` (`parts`), on a page boundary, in the mapping that `self` owns
         // (S1), and any bytes are valid `Words` (S4).
         unsafe { self.mapping.part(CELLS).cast::<Words>().as_ref() }
+    }
+
+    pub(crate) fn lines(&self) -> &Lines {
+        // SAFETY: the part is a page, large and aligned enough for `Lines` (checked at compile time), in the mapping
+        // that `self` owns (S1), and any bytes are valid `Lines` (S4).
+        unsafe { self.mapping.part(LEASES).cast::<Lines>().as_ref() }
     }
 
     fn ring(self: &Arc<Self>, index: usize) -> Bytes {
@@ -198,6 +207,12 @@ impl MasterEnd {
     #[must_use]
     pub fn cells(&self) -> Cells {
         Cells::of(Arc::clone(&self.segment))
+    }
+
+    /// The worker's leases.
+    #[must_use]
+    pub fn leases(&self) -> Leases {
+        Leases::of(Arc::clone(&self.segment))
     }
 
     /// The largest payload of a frame on `lane`.
@@ -320,6 +335,12 @@ impl WorkerEnd {
         Cells::of(Arc::clone(&self.segment))
     }
 
+    /// This worker's leases.
+    #[must_use]
+    pub fn leases(&self) -> Leases {
+        Leases::of(Arc::clone(&self.segment))
+    }
+
     /// The largest payload of a frame on `lane`.
     #[must_use]
     pub fn max_payload(&self, lane: Lane) -> usize {
@@ -426,75 +447,4 @@ impl WorkerEnd {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use rr_wire::{Bits, Flags};
-
-    fn work(sequence: u32) -> Header {
-        Header::new(Flags::RAW, Bits::default(), &[0, sequence], 0)
-    }
-
-    #[test]
-    fn frames_pass_both_ways_and_wrap() {
-        let (mut master, file) = create(4096).expect("creates");
-        let mut worker = attach(&file, 4096).expect("attaches");
-        for round in 0..100_u32 {
-            let body = vec![round.to_le_bytes()[0]; 1500];
-            assert!(master.send(Lane::Work, work(round), [b"ctx", &body]).expect("sound"));
-            let frame = worker.receive(Lane::Work).expect("sound").expect("a frame");
-            assert_eq!(frame.header.options(), [0, round]);
-            assert_eq!((&frame.payload[..3], &frame.payload[3..]), (&b"ctx"[..], &body[..]));
-            assert!(worker.send(Lane::Call, work(round), [&body[..700], b""]).expect("sound"));
-            assert_eq!(master.receive(Lane::Call).expect("sound").expect("a frame").payload.len(), 700);
-        }
-        assert_eq!(worker.receive(Lane::Work), Ok(None));
-    }
-
-    #[test]
-    fn a_full_ring_has_the_worker_ring() {
-        let (mut master, file) = create(4096).expect("creates");
-        let mut worker = attach(&file, 4096).expect("attaches");
-        let mut sent = 0;
-        while master.send(Lane::Work, work(sent), [&[7; 1000], b""]).expect("sound") {
-            sent += 1;
-        }
-        assert_eq!(sent, 4);
-        assert!(worker.receive(Lane::Work).expect("sound").is_some());
-        assert!(worker.master_waits(), "asked once");
-        assert!(!worker.master_waits(), "and not twice");
-        assert!(master.send(Lane::Work, work(9), [&[7; 1000], b""]).expect("sound"));
-    }
-
-    #[test]
-    fn a_unit_is_started_or_revoked_never_both() {
-        let (master, file) = create(4096).expect("creates");
-        let worker = attach(&file, 4096).expect("attaches");
-        master.offer(1);
-        assert!(worker.start(1) && !master.revoke(1));
-        master.offer(2);
-        assert!(master.revoke(2) && !worker.start(2));
-        assert!(!worker.start(3), "never offered");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-        /// A worker writes garbage at any offset: the master gets frames, nothing, or an error; never a crash.
-        #[test]
-        fn any_bytes_in_the_segment_are_survived(
-            offset in 0..8192_usize, garbage in proptest::collection::vec(any::<u8>(), 1..64),
-        ) {
-            let (mut master, file) = create(4096).expect("creates");
-            let mut worker = attach(&file, 4096).expect("attaches");
-            worker.send(Lane::Work, work(1), [&[1; 600], b""]).expect("sound");
-            scribble(&file, offset, &garbage).expect("inside");
-            while let Ok(Some(frame)) = master.receive(Lane::Work) {
-                prop_assert!(frame.payload.len() <= 4096);
-            }
-            let _ = master.send(Lane::Work, work(1), [&[1; 600], b""]);
-            let _ = master.receive(Lane::Call);
-            let _ = master.revoke(1);
-            master.ring_worker();
-        }
-    }
-}
+mod tests;

@@ -2,10 +2,12 @@
 //! the master in between. No Tokio, no threads, no PHP.
 #![forbid(unsafe_code)]
 
+mod locks;
 mod logging;
 mod metrics;
 mod port;
 
+pub use locks::Lock;
 pub use metrics::Meter;
 pub use port::{Port, PortError};
 pub use rr_shm::cells::Cells;
@@ -114,6 +116,7 @@ pub struct Session {
     spin: Spin,
     current: Option<Current>,
     next_call: u32,
+    locks: locks::Keeper,
 }
 
 /// Looking for the next unit before sleeping, for as long as that pays: after a few looks in vain the worker sleeps
@@ -157,7 +160,8 @@ impl Session {
         let end = segment::attach(&parts.segment, parts.ring)?;
         let bell = Bell::attach(&parts.shard.as_fd(), parts.doorbell, parts.slot)?;
         let spin = Spin { limit: parts.spin, misses: 0, pause: 0 };
-        Ok(Self { end, bell, spin, current: None, next_call: ONE_WAY })
+        let locks = locks::Keeper::new(end.leases())?;
+        Ok(Self { end, bell, spin, current: None, next_call: ONE_WAY, locks })
     }
 
     /// Says that the worker is ready (WRK-02).
@@ -321,6 +325,7 @@ impl Session {
     /// # Errors
     /// The channel is broken.
     pub fn give_back(&mut self) -> Result<(), SessionError> {
+        self.end_locks()?;
         self.answered();
         self.push(Lane::Work, Header::new(Flags::CONTROL, Bits::default(), &[], 0), [STOP, b""])
     }
@@ -357,6 +362,7 @@ impl Session {
     /// The channel is broken.
     pub fn end_cancelled(&mut self) -> Result<(), SessionError> {
         let Some(sequence) = self.open().map(|current| current.sequence) else { return Ok(()) };
+        self.end_locks()?;
         self.answered();
         let header = Header::new(Flags::RAW, Bits::default(), &[0, sequence, 0], 0);
         self.push(Lane::Work, header, [b"", b""])
@@ -388,6 +394,9 @@ impl Session {
         // A slow stream never fills the ring: this is how it learns that nobody reads.
         if self.end.is_cancelled(sequence) {
             return Err(SessionError::Cancelled);
+        }
+        if !more {
+            self.end_locks()?;
         }
         let needed = context.len() + body.len() + rr_wire::MAX_HEADER;
         while !self.end.send(Lane::Work, header, [context, body])? {

@@ -1,5 +1,7 @@
 //! A session against a master's end driven by hand.
 
+mod locks;
+
 use super::*;
 use rr_shm::segment::MasterEnd;
 use rr_shm::shard::ShardPage;

@@ -3,6 +3,8 @@
 
 use crate::{Acquired, Grant, Locks, Micros, Owner, Request};
 use rr_pool::BoxFuture;
+use rr_shm::leases::Leases;
+use rr_wire::lock::Lease;
 use std::fmt;
 
 /// What an operation gives.
@@ -36,6 +38,14 @@ impl<T> Done<T> {
 pub trait Driver: Send + Sync + fmt::Debug {
     /// See [`crate::Table::acquire`]; `None`: it was not free in time.
     fn acquire(&self, request: &Request<'_>) -> Done<Option<Grant>>;
+    /// The same for a worker that can have leases in `leases`: one may come with the lock. Drivers on other servers have none.
+    fn acquire_or_lease(
+        &self,
+        request: &Request<'_>,
+        _leases: Option<&Leases>,
+    ) -> Done<Option<(Grant, Option<Lease>)>> {
+        self.acquire(request).map(|grant| grant.map(|grant| (grant, None)))
+    }
     /// See [`crate::Table::release`].
     fn release(&self, resource: &str, id: &str) -> Done<bool>;
     /// See [`crate::Table::release_token`].
@@ -64,10 +74,19 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
 impl Driver for Locks {
     fn acquire(&self, request: &Request<'_>) -> Done<Option<Grant>> {
-        match Self::acquire(self, request) {
-            Ok(Acquired::Now(grant)) => Done::Now(Ok(Some(grant))),
-            Ok(Acquired::No) => Done::Now(Ok(None)),
-            Ok(Acquired::Later(pending)) => Done::later(async { Ok(pending.await) }),
+        Driver::acquire_or_lease(self, request, None).map(|obtained| obtained.map(|(grant, _)| grant))
+    }
+    fn acquire_or_lease(
+        &self,
+        request: &Request<'_>,
+        leases: Option<&Leases>,
+    ) -> Done<Option<(Grant, Option<Lease>)>> {
+        match Self::acquire_or_lease(self, request, leases) {
+            Ok((Acquired::Now(grant), lease)) => Done::Now(Ok(Some((grant, lease)))),
+            Ok((Acquired::No, _)) => Done::Now(Ok(None)),
+            Ok((Acquired::Later(pending), _)) => {
+                Done::later(async { Ok(pending.await.map(|grant| (grant, None))) })
+            }
             Err(error) => Done::Now(Err(error.to_string())),
         }
     }

@@ -9,6 +9,7 @@ mod driver;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 pub mod foreign;
+mod lending;
 mod locks;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -27,7 +28,7 @@ pub use service::{LockPlugin, limits, memory, register};
 pub use table::Table;
 
 /// LK-01: what a `ttl` of 0 stands for, in microseconds.
-pub const LONGEST: Micros = 31_555_952 * 1_000_000;
+pub const LONGEST: Micros = rr_wire::lock::LONGEST;
 
 /// LK-01: what a `wait` of 0 stands for over RPC, in microseconds.
 pub const SHORTEST_WAIT: Micros = 1_000;

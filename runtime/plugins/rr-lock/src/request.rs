@@ -45,7 +45,7 @@ impl Request<'_> {
 /// A lock that was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// The fencing token: greater than that of every grant before.
+    /// The fencing token: greater than that of every grant of the resource before.
     pub token: u64,
     /// When it expires.
     pub expires: Micros,

@@ -24,9 +24,9 @@ pub fn limits(config: &rr_config::Lock) -> Limits {
 /// The table in memory.
 #[must_use]
 pub fn memory(config: &rr_config::Lock) -> Arc<dyn Driver> {
-    // Fencing goes on across a restart: there are fewer grants than microseconds.
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |age| age.as_micros());
-    Arc::new(Locks::new(limits(config), u64::try_from(micros).unwrap_or(1)))
+    // Fencing goes on across a restart: there are fewer tokens than nanoseconds.
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |age| age.as_nanos());
+    Arc::new(Locks::new(limits(config), u64::try_from(nanos).unwrap_or(1)))
 }
 
 /// Adds the service `lock`.
@@ -165,11 +165,11 @@ impl Desk {
         self.locks.end_before(owner);
         let (ttl, keep) = (or_longest(ttl), self.keep);
         let request = Request { resource: name, id: None, shared, ttl, wait, owner: Some(owner), keep };
-        let acquired = self.locks.acquire(&request);
+        let acquired = self.locks.acquire_or_lease(&request, caller.leases.as_ref());
         if matches!(acquired, Done::Later(_)) {
             tracing::debug!(target: "lock", resource = name, pid = caller.pid, "a worker waits for a lock");
         }
-        Some(answer(acquired.map(token)))
+        Some(answer(acquired.map(obtained)))
     }
 
     fn number(&self, name: &Arc<str>) -> u32 {
@@ -213,8 +213,8 @@ fn flag(held: Done<bool>) -> Answer {
     answer(held.map(|held| vec![u8::from(held)]))
 }
 
-fn token(grant: Option<Grant>) -> Vec<u8> {
-    grant.map_or(Vec::new(), |grant| grant.token.to_le_bytes().to_vec())
+fn obtained(obtained: Option<(Grant, Option<wire::Lease>)>) -> Vec<u8> {
+    obtained.map_or(Vec::new(), |(Grant { token, .. }, lease)| wire::Obtained { token, lease }.encode())
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {

@@ -5,6 +5,7 @@
 //! late timer changes nothing but when waiters are told.
 
 mod ends;
+mod lend;
 mod resource;
 
 use crate::{Event, Grant, Limits, LockError, Micros, Outcome, Owner, Request};

@@ -31,6 +31,11 @@ impl Resource {
         self.count > 0
     }
 
+    /// Whether one holds it, exclusively.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.count == 1 && self.exclusive
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         self.count == 0 && self.queue.is_empty()
     }

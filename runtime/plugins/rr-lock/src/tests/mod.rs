@@ -1,6 +1,7 @@
 //! Tests of the table and of what lets tasks wait.
 
 mod ends;
+mod lending;
 mod model;
 mod rows;
 mod simulation;
