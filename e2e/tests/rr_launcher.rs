@@ -117,3 +117,17 @@ fn the_launcher_takes_another_name_of_php() {
     rr.env("RR_PHP", "");
     assert!(rr.done(&["-v"]).starts_with("rr version"));
 }
+
+#[test]
+fn the_launcher_takes_the_php_beside_it() {
+    let mut rr =
+        Rr::new(&[("bin/rr", &fs::read_to_string(workspace().join("bin/rr")).expect("the launcher"))]);
+    fs::set_permissions(rr.file("bin/rr"), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let beside = format!("#!/bin/sh\necho called >> beside\nexec '{}' \"$@\"\n", e2e::php().display());
+    rr.write("bin/php", &beside);
+    fs::set_permissions(rr.file("bin/php"), fs::Permissions::from_mode(0o755)).expect("permissions");
+    rr.env("RR_PHP", "");
+    rr.call(rr.file("bin/rr"));
+    assert!(rr.done(&["-v"]).starts_with("rr version"));
+    assert!(rr.read("beside").starts_with("called"));
+}
