@@ -26,3 +26,11 @@ clean: roadrunner-clean
 roadrunner-clean:
 	-cd $(srcdir) && $(CARGO) clean --target-dir $(ROADRUNNER_TARGET_DIR) \
 		$(if $(CARGO_TARGET_DIR),--package roadrunner --profile $(PHP_ROADRUNNER_PROFILE))
+
+# The command line, beside PHP's programs.
+install: roadrunner-install-bin
+.PHONY: roadrunner-install-bin
+roadrunner-install-bin:
+	@echo "Installing rr command:            $(INSTALL_ROOT)$(bindir)/"
+	@test -d $(INSTALL_ROOT)$(bindir) || mkdir -p $(INSTALL_ROOT)$(bindir)
+	@$(INSTALL) -m 755 $(srcdir)/bin/rr $(INSTALL_ROOT)$(bindir)/rr

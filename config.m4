@@ -52,6 +52,8 @@ if test "$PHP_ROADRUNNER" != "no"; then
     ROADRUNNER_ENV="$ROADRUNNER_ENV PHP=$PHP_EXECUTABLE"
   fi
 
+  dnl bin/rr goes beside PHP's programs, or where --bindir says.
+  PHP_SUBST([bindir])
   PHP_SUBST([CARGO])
   PHP_SUBST([ROADRUNNER_ENV])
   PHP_SUBST([PHP_ROADRUNNER_PROFILE])

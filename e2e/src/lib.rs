@@ -14,6 +14,7 @@ mod load;
 mod logs;
 mod options;
 mod proc;
+pub mod rr;
 mod server;
 
 pub use certificates::certificates;
@@ -29,6 +30,7 @@ pub use proc::{
     Process, descendants, descriptors, environment_has, is_alive, kill, limit_of_descriptors, peak_memory,
     private_memory, reset_peak, resident_memory, status_field,
 };
+pub use rr::Rr;
 pub use server::{Finished, Server};
 
 use std::path::PathBuf;

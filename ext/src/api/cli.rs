@@ -24,6 +24,7 @@ impl Cli {
             php: zend::php_version(),
             launcher: std::env::var("RR_LAUNCHER").unwrap_or_default(),
             built: env!("RR_BUILT"),
+            assigned: role::is_assigned(),
         };
         let place = match rr_cli::run(&arguments, &host, &mut |name, value| zend::set_env(name, value)) {
             Next::Exit(code) => return Ok(i64::from(code)),

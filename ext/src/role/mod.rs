@@ -50,6 +50,11 @@ fn take(next: Seat) -> Seat {
     SEAT.with(|seat| seat.replace(next))
 }
 
+/// Whether a master has started this process to boot the app.
+pub(crate) fn is_assigned() -> bool {
+    SEAT.with_borrow(|seat| matches!(seat, Seat::Zygote { .. } | Seat::Exec(_)))
+}
+
 /// MINIT. 0 is success.
 pub(crate) fn startup() -> i32 {
     if zend::is_zts() {

@@ -25,7 +25,7 @@ pub(crate) fn run(
         Command::Version => say(&version(host)),
         Command::Help(of) => say(&help(of.as_deref())),
         Command::Get(location) => get(location.as_deref(), host)?,
-        Command::Serve => return serve(&flags, set_env),
+        Command::Serve => return serve(&flags, host, set_env),
         other => return ask(other, &flags, set_env),
     }
     Ok(Next::Exit(0))
@@ -132,8 +132,10 @@ fn get(location: Option<&str>, host: &Host) -> Result<(), String> {
     Ok(())
 }
 
-fn serve(flags: &Flags, set_env: &mut dyn FnMut(&str, &str)) -> Result<Next, String> {
-    if let Some(place) = Place::inherited(flags) {
+fn serve(flags: &Flags, host: &Host, set_env: &mut dyn FnMut(&str, &str)) -> Result<Next, String> {
+    if host.assigned
+        && let Some(place) = Place::inherited(flags)
+    {
         return Ok(Next::Serve(Box::new(place)));
     }
     let mut place = Place::enter(flags, set_env)?;
@@ -207,13 +209,13 @@ fn stop(force: bool) -> Result<(), String> {
     })?;
     let pid: u32 =
         text.trim().parse().map_err(|_| format!("{}: {text:?} is no process id", here.display()))?;
-    if !is_server(pid) {
-        return Err(format!(
-            "{}: process {pid} is not a server of this kind, or has ended; remove the file if nothing runs",
+    // Before the look, so that what is looked at is what gets the signal.
+    let process = rr_os::process::pidfd(pid).ok().filter(|_| is_server(pid)).ok_or_else(|| {
+        format!(
+            "{}: process {pid} is no server that was started here by rr serve -p, or has ended; remove the file if nothing runs",
             here.display()
-        ));
-    }
-    let process = rr_os::process::pidfd(pid).map_err(|error| format!("process {pid}: {error}"))?;
+        )
+    })?;
     let term = || rr_os::process::kill(&process, 15).map_err(|error| format!("process {pid}: {error}"));
     term()?;
     if force {
@@ -227,10 +229,16 @@ fn stop(force: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a process runs this program: PHP with the extension's command line.
+/// Whether a process is `rr serve` of this folder: the launcher's command line, and where it runs.
 fn is_server(pid: u32) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&line).contains("RoadRunner")
+    let line = String::from_utf8_lossy(&line);
+    let mut words = line.split('\0');
+    // The kernel tells other users' folders to root only, who may not signal them either.
+    let here = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    words.any(|word| word.contains("RoadRunner\\Cli::main"))
+        && words.any(|word| word == "serve")
+        && here.is_some_and(|folder| std::env::current_dir().is_ok_and(|own| own == folder))
 }
 
 /// The plugins that were named, or all that there are.
@@ -290,10 +298,13 @@ fn workers(client: &mut Client, plugin: &str) -> Result<(), String> {
     let answer = client.call("informer.Workers", &serde_json::Value::from(plugin).to_string());
     let answer: Workers = serde_json::from_slice(&answer.map_err(Failure::text)?)
         .map_err(|error| format!("informer.Workers: {error}"))?;
+    let listed = answer.workers.ok_or_else(|| {
+        format!("there is no plugin [{plugin}] with workers in this server; without a name, all are shown")
+    })?;
     say(&format!("Workers of [{plugin}]:"));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let commands = answer.workers.iter().flatten().any(|worker| !worker.command.is_empty());
-    let rows = answer.workers.into_iter().flatten().map(|worker| {
+    let commands = listed.iter().any(|worker| !worker.command.is_empty());
+    let rows = listed.into_iter().map(|worker| {
         let created = Duration::from_nanos(worker.created);
         let mut row = vec![
             worker.pid.to_string(),

@@ -26,6 +26,8 @@ pub struct Host {
     pub launcher: String,
     /// When this program was built.
     pub built: &'static str,
+    /// This process belongs to a server that runs: it goes where that has gone.
+    pub assigned: bool,
 }
 
 /// What is left to do.

@@ -9,7 +9,7 @@ use rustix::termios::{
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -49,6 +49,8 @@ struct Before {
 /// The text of why it cannot be asked at all.
 pub(crate) fn run(address: &str, plugins: &[String]) -> Result<(), String> {
     let told = Arc::new(AtomicBool::new(false));
+    // What handled them before is called first, and PHP's would end the process with the terminal as it is.
+    rr_os::signal::prepare_master().map_err(|error| error.to_string())?;
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&told)).map_err(|error| error.to_string())?;
     }
@@ -230,16 +232,36 @@ impl Screen {
                 // A signal, which says whether to go on, or the window has another size.
                 Err(_) | Ok(0) => return false,
                 Ok(_) => {
-                    let mut key = [0];
-                    match (&stdin).read(&mut key) {
-                        Ok(1) if matches!(key[0], b'q' | b'Q' | 3 | 4 | 27) => return true,
-                        Ok(1) => {}
-                        _ => return true,
+                    // All that was typed, past the buffer of `Stdin`, whose content `poll` does not see. An escape
+                    // alone is that key; others begin with one.
+                    let mut keys = [0; 64];
+                    match rustix::io::read(&stdin, &mut keys) {
+                        Ok(0) | Err(_) => return true,
+                        Ok(count) if is_farewell(&keys[..count]) => return true,
+                        Ok(_) => {}
                     }
                 }
             }
         }
     }
+}
+
+/// Whether one of these keys is q, Ctrl-C and Ctrl-D where they are no signals, or escape, which begins other keys too.
+fn is_farewell(keys: &[u8]) -> bool {
+    let mut rest = keys;
+    while let Some((key, behind)) = rest.split_first() {
+        rest = match (key, behind) {
+            (b'q' | b'Q' | 3 | 4, _) => return true,
+            // A key of several bytes: its last is a letter or a tilde.
+            (27, [b'[' | b'O', more @ ..]) => {
+                let end = more.iter().position(|byte| (0x40..=0x7e).contains(byte));
+                end.and_then(|end| more.get(end + 1..)).unwrap_or_default()
+            }
+            (27, _) => return true,
+            _ => behind,
+        };
+    }
+    false
 }
 
 impl Drop for Screen {
@@ -248,6 +270,21 @@ impl Drop for Screen {
             let _ = io::stdout().write_all(b"\x1b[?25h\x1b[?1049l");
             let _ = io::stdout().flush();
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, saved);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_begin_with_an_escape_are_no_farewell() {
+        for keys in ["", "x", "\x1b[A", "\x1bOq", "\x1b[1;5Cxyz\x1b[6~"] {
+            assert!(!is_farewell(keys.as_bytes()), "{keys:?}");
+        }
+        for keys in ["q", "xQ", "\x03", "\x04", "\x1b", "\x1b[A\x1b", "\x1b\x1b[A", "\x1b[Aq"] {
+            assert!(is_farewell(keys.as_bytes()), "{keys:?}");
         }
     }
 }
