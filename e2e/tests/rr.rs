@@ -284,6 +284,8 @@ fn cli_07_stop_ends_the_server_of_the_pid_file() {
     ended.refused(&["to create a .pid file, you must run RR with the following options: './rr serve -p'"]);
     let mut serving = rr.serve(&["serve", "-p"]);
     assert_eq!(rr.read(".pid"), serving.pid().to_string(), "decimal, no newline");
+    // A second one there is refused, and the first can still be found.
+    rr.run(&["serve", "-p"]).refused(&["another server that was started with -p runs here"]);
     assert_eq!(rr.done(&["stop"]), "");
     assert_eq!(serving.wait(), Some(0));
     assert!(!rr.file(".pid").exists());
@@ -453,7 +455,7 @@ fn cli_11_who_asks_finds_the_server_by_the_same_settings() {
     // As Octane asks: an empty file, and the address on the command line.
     rr.write("empty.yaml", "");
     let serving = rr.serve(&["serve"]);
-    let asked = ["-o", "rpc.listen=unix://rpc.sock", "-o", "version=3", "-c", "empty.yaml"];
+    let asked = ["-o", "rpc.listen=unix://rpc.sock", "-c", "empty.yaml"];
     assert!(rr.done(&[&["workers"], &asked[..]].concat()).contains("ready"));
     // By an include.
     rr.write("more.yaml", "version: '3'\nrpc: {listen: 'unix://rpc.sock'}\n");

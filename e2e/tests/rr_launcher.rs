@@ -21,10 +21,11 @@ fn get_puts_a_link_where_the_program_would_be() {
         assert!(told.contains(&format!("has been installed into {}", place.display())), "{told}");
         assert_eq!(fs::read_link(&place).expect("a link"), launcher);
     }
-    // Another program of that name gives way, a folder does not.
+    // Another program of that name gives way if that is wanted, a folder does not.
     fs::remove_file(rr.file("rr")).expect("the link");
     rr.write("rr", "another");
-    rr.done(&["get"]);
+    rr.run(&["get"]).refused(&["rr is there already", "-f to have it replaced"]);
+    rr.done(&["get", "-f"]);
     assert_eq!(rr.file("rr").canonicalize().expect("a link"), launcher);
     fs::create_dir_all(rr.file("x/rr")).expect("a folder");
     rr.run(&["get", "-l", "x"]).refused(&["x/rr is a folder"]);

@@ -6,13 +6,16 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Starts listening. SIGTERM, SIGINT and SIGQUIT stop (CLI-03), SIGHUP and SIGUSR2 reload, SIGCHLD reaps.
+const SIGABRT: i32 = 6;
+
+/// Starts listening. SIGTERM, SIGINT, SIGQUIT and SIGABRT stop (CLI-03), SIGHUP and SIGUSR2 reload, SIGCHLD reaps.
 pub(crate) fn listen(orders: &mpsc::UnboundedSender<Order>, obituaries: &Obituaries) -> io::Result<()> {
     rr_os::signal::prepare_master()?;
     let kinds = [
         (SignalKind::terminate(), true, "SIGTERM"),
         (SignalKind::interrupt(), true, "SIGINT"),
         (SignalKind::quit(), true, "SIGQUIT"),
+        (SignalKind::from_raw(SIGABRT), true, "SIGABRT"),
         (SignalKind::hangup(), false, "SIGHUP"),
         (SignalKind::user_defined2(), false, "SIGUSR2"),
     ];

@@ -2,14 +2,12 @@
 
 use crate::args::{Command, Flags, Invocation, Jobs};
 use crate::client::{Client, Failure};
-use crate::{COMPATIBLE, Host, Next, Place, live, table};
+use crate::{COMPATIBLE, Host, Next, Place, live, place, table};
 use serde::Deserialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where `-p` writes (CLI-07).
-const PID_FILE: &str = ".pid";
 /// How long a question may take.
 const ANSWER: Duration = Duration::from_secs(30);
 /// A reset takes as long as the app takes to boot and its requests to end.
@@ -24,7 +22,7 @@ pub(crate) fn run(
     match command {
         Command::Version => say(&version(host)),
         Command::Help(of) => say(&help(of.as_deref())),
-        Command::Get(location) => get(location.as_deref(), host)?,
+        Command::Get(location) => get(location.as_deref(), flags.force, host)?,
         Command::Serve => return serve(&flags, host, set_env),
         other => return ask(other, &flags, set_env),
     }
@@ -107,8 +105,11 @@ Flags, before or after the command:
   -h, --help            this, or what a command does";
 
 /// BRN-02: where installers expect the program that they would download.
-fn get(location: Option<&str>, host: &Host) -> Result<(), String> {
+fn get(location: Option<&str>, force: bool, host: &Host) -> Result<(), String> {
     let folder = PathBuf::from(location.unwrap_or("."));
+    if host.launcher.is_empty() {
+        return Err("get: call bin/rr, which says where it is".to_owned());
+    }
     let launcher = Path::new(&host.launcher);
     let launcher = launcher
         .canonicalize()
@@ -117,6 +118,12 @@ fn get(location: Option<&str>, host: &Host) -> Result<(), String> {
     let target = std::path::absolute(folder.join("rr")).map_err(|error| error.to_string())?;
     if target.canonicalize().ok().as_ref() != Some(&launcher) {
         match std::fs::symlink_metadata(&target) {
+            Ok(meta) if !meta.is_dir() && !meta.is_symlink() && !force => {
+                return Err(format!(
+                    "get: {} is there already and is not this program; remove it, or say -f to have it replaced",
+                    target.display()
+                ));
+            }
             Ok(meta) if meta.is_dir() => return Err(format!("get: {} is a folder", target.display())),
             Ok(_) => std::fs::remove_file(&target)
                 .map_err(|error| format!("get: {}: {error}", target.display()))?,
@@ -144,11 +151,11 @@ fn serve(flags: &Flags, host: &Host, set_env: &mut dyn FnMut(&str, &str)) -> Res
     if flags.debug && !flags.silent {
         let _ = writeln!(std::io::stderr(), "rr: -d has no effect: there is no pprof here");
     }
+    if !flags.experimental && !flags.silent && place.envfile().is_ok_and(|file| file.is_some()) {
+        let _ = writeln!(std::io::stderr(), "rr: envfile is read with -e only");
+    }
     if flags.pid {
-        let path = std::path::absolute(PID_FILE).map_err(|error| format!("{PID_FILE}: {error}"))?;
-        std::fs::write(&path, std::process::id().to_string())
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        place.pid_file = Some(path);
+        place.write_pid()?;
     }
     place.hand_on(set_env);
     Ok(Next::Serve(Box::new(place)))
@@ -200,22 +207,8 @@ fn connect(place: &Place) -> Result<Client, String> {
 
 /// CLI-07, without what RoadRunner risks: another program that has got the number since.
 fn stop(force: bool) -> Result<(), String> {
-    let here = std::path::absolute(PID_FILE).unwrap_or_else(|_| PID_FILE.into());
-    let text = std::fs::read_to_string(&here).map_err(|error| {
-        format!(
-            "{}: {error}; to create a .pid file, you must run RR with the following options: './rr serve -p'",
-            here.display()
-        )
-    })?;
-    let pid: u32 =
-        text.trim().parse().map_err(|_| format!("{}: {text:?} is no process id", here.display()))?;
-    // Before the look, so that what is looked at is what gets the signal.
-    let process = rr_os::process::pidfd(pid).ok().filter(|_| is_server(pid)).ok_or_else(|| {
-        format!(
-            "{}: process {pid} is no server that was started here by rr serve -p, or has ended; remove the file if nothing runs",
-            here.display()
-        )
-    })?;
+    let pid = place::running()?;
+    let process = rr_os::process::pidfd(pid).map_err(|error| format!("process {pid}: {error}"))?;
     let term = || rr_os::process::kill(&process, 15).map_err(|error| format!("process {pid}: {error}"));
     term()?;
     if force {
@@ -227,18 +220,6 @@ fn stop(force: bool) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Whether a process is `rr serve` of this folder: the launcher's command line, and where it runs.
-fn is_server(pid: u32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&line);
-    let mut words = line.split('\0');
-    // The kernel tells other users' folders to root only, who may not signal them either.
-    let here = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
-    words.any(|word| word.contains("RoadRunner\\Cli::main"))
-        && words.any(|word| word == "serve")
-        && here.is_some_and(|folder| std::env::current_dir().is_ok_and(|own| own == folder))
 }
 
 /// The plugins that were named, or all that there are.

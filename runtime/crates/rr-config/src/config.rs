@@ -71,12 +71,11 @@ const UNSERVED: &[&str] = &[
     "websockets",
     "broadcast",
     "app",
-    "envfile",
 ];
 
 const KNOWN: &[&str] = &[
-    "version", "include", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock", "metrics",
-    "service", "status", "otel",
+    "version", "include", "envfile", "server", "http", "logs", "endure", "dev", "rpc", "kv", "lock",
+    "metrics", "service", "status", "otel",
 ];
 
 impl Config {

@@ -124,6 +124,21 @@ impl<'a> Loader<'a> {
         Ok(Loaded { config, warnings })
     }
 
+    /// The settings as they are written, merged: neither the version nor any section is looked at. For who needs one of
+    /// them and is not going to serve.
+    pub fn merged(self) -> Result<Node, ConfigError> {
+        let process_env = |name: &str| std::env::var(name).ok();
+        let env: &Env<'_> = self.env.unwrap_or(&process_env);
+        let read = self.reader.unwrap_or(read_limited);
+        let (_, mut root) = self.read(read)?;
+        expand::tree(&mut root, env);
+        overrides::apply(&mut root, &self.overrides, env)?;
+        let version = root.lookup("version").and_then(|node| node.as_str()).map(str::to_owned);
+        let base = self.cwd.as_deref().or_else(|| self.file.as_deref()?.parent()).unwrap_or(Path::new(""));
+        Includes { base, version: version.as_deref(), env, read }.apply(&mut root, &mut Vec::new())?;
+        Ok(root)
+    }
+
     /// The tree of the file or text, and what errors call it. No file is an empty map.
     fn read(&self, read: Reader) -> Result<(String, Node), ConfigError> {
         let (source, text) = match (&self.text, &self.file) {

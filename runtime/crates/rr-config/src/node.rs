@@ -255,7 +255,7 @@ impl Node {
     }
 
     /// The value as an error text shows it.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
             Value::Bool(value) => value.to_string(),
