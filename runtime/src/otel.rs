@@ -1,6 +1,8 @@
 //! OpenTelemetry, where it is built in: the plugin, and the tracer for units of work.
 
-use rr_config::{Config, Middleware};
+use rr_config::Config;
+#[cfg(feature = "otel")]
+use rr_config::Middleware;
 use rr_plugin::Background;
 use rr_plugin::trace::Tracer;
 use std::sync::Arc;

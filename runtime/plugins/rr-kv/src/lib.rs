@@ -11,6 +11,8 @@ mod methods;
 mod native;
 mod php;
 pub mod redis;
+#[cfg(test)]
+mod simulation;
 mod storage;
 mod turns;
 mod when;
