@@ -453,7 +453,7 @@ fn cli_11_who_asks_finds_the_server_by_the_same_settings() {
     // As Octane asks: an empty file, and the address on the command line.
     rr.write("empty.yaml", "");
     let serving = rr.serve(&["serve"]);
-    let asked = ["-o", "rpc.listen=unix://rpc.sock", "-o", "version=3", "-c", "empty.yaml"];
+    let asked = ["-o", "rpc.listen=unix://rpc.sock", "-c", "empty.yaml"];
     assert!(rr.done(&[&["workers"], &asked[..]].concat()).contains("ready"));
     // By an include.
     rr.write("more.yaml", "version: '3'\nrpc: {listen: 'unix://rpc.sock'}\n");

@@ -72,12 +72,26 @@ impl Place {
         loader.load().map_err(|error| error.to_string())
     }
 
-    /// Where a running server is asked (CLI-11).
+    fn has_version(&self) -> bool {
+        let given = |line: &String| line.trim_start_matches([' ', '"', '\'']).starts_with("version=");
+        let text = std::fs::read_to_string(&self.config).unwrap_or_default();
+        self.overrides.iter().any(given)
+            // What cannot be read is said where it is loaded.
+            || rr_config::parse(&self.config.display().to_string(), &text)
+                .map_or(true, |tree| tree.lookup("version").is_some())
+    }
+
+    /// Where a running server is asked (CLI-11). A file without a version does for that.
     ///
     /// # Errors
     /// The settings are wrong, or have no RPC.
     pub(crate) fn rpc(&self) -> Result<String, String> {
-        let Config { rpc, .. } = self.load()?.config;
+        // Octane asks with an empty file and `-o rpc.listen` alone.
+        let mut asked = self.clone();
+        if !self.has_version() {
+            asked.overrides.push("version=3".to_owned());
+        }
+        let Config { rpc, .. } = asked.load()?.config;
         let rpc = rpc.ok_or_else(|| {
             format!(
                 "{} has no section rpc, so the server cannot be asked; add rpc.listen",
