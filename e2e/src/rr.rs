@@ -57,7 +57,10 @@ impl Rr {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let tag = format!("rr-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = TempDir::with_prefix("rr-cli-").expect("a temporary directory");
-        let cwd = dir.path().canonicalize().expect("a folder").join(name);
+        let mut cwd = dir.path().canonicalize().expect("a folder");
+        if !name.is_empty() {
+            cwd.push(name);
+        }
         std::fs::create_dir_all(&cwd).expect("a folder");
         let program = crate::workspace().join("bin/rr");
         let mut rr = Self { dir, cwd, env: Vec::new(), program, tag };

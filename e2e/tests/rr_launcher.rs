@@ -1,6 +1,7 @@
 //! `bin/rr` itself: what it finds, where `rr get` puts it (row BRN-02), what it says it is.
 
-use e2e::{Rr, workspace};
+use e2e::rr::{Ended, Rr};
+use e2e::workspace;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -131,4 +132,42 @@ fn the_launcher_takes_the_php_beside_it() {
     rr.call(rr.file("bin/rr"));
     assert!(rr.done(&["-v"]).starts_with("rr version"));
     assert!(rr.read("beside").starts_with("called"));
+}
+
+/// `composer/roadrunner-cli`, in the place of the package that downloads RoadRunner.
+#[test]
+fn composers_rr_finds_the_launcher_and_no_other_rr() {
+    let mut rr = Rr::new(&[
+        (
+            "vendor/cli/bin/rr",
+            &fs::read_to_string(workspace().join("composer/roadrunner-cli/bin/rr")).expect("it"),
+        ),
+        ("other/rr", "#!/bin/sh\necho I am another program >&2; exit 7\n"),
+    ]);
+    for name in ["vendor/cli/bin/rr", "other/rr"] {
+        fs::set_permissions(rr.file(name), fs::Permissions::from_mode(0o755)).expect("permissions");
+    }
+    let php = e2e::program(&[&e2e::php().display().to_string()]);
+    let call = |rr: &Rr, options: &[&str], arguments: &[&str]| {
+        let mut command = Command::new(&php);
+        rr.dress(command.args(options).arg(rr.file("vendor/cli/bin/rr")).args(arguments));
+        Ended::of(&mut command)
+    };
+    let path = std::env::var("PATH").expect("a path");
+    rr.env("PATH", format!("{}:{path}", rr.file("other").display()));
+    let missing = call(&rr, &[], &["get"]);
+    // Unless it is installed on this machine.
+    if missing.code != Some(0) {
+        missing.refused(&["neither beside PHP nor in PATH", "make install", "RR_LAUNCHER"]);
+    }
+    rr.env("RR_LAUNCHER", rr.file("other/rr"));
+    assert!(!call(&rr, &[], &["get"]).stderr.contains("another program"));
+    rr.env("RR_LAUNCHER", workspace().join("bin/rr"));
+    for options in [&[][..], &["-d", "disable_functions=pcntl_exec"]] {
+        let got = call(&rr, options, &["get", "-l", "a b"]);
+        assert_eq!((got.code, got.stderr.as_str()), (Some(0), ""), "{got:?}");
+        assert_eq!(fs::read_link(rr.file("a b/rr")).expect("a link"), workspace().join("bin/rr"));
+        let wrong = call(&rr, options, &["sreve"]);
+        wrong.refused(&["unknown command \"sreve\""]);
+    }
 }

@@ -15,7 +15,9 @@ Every key this version serves. Settings come from a file (`Server::fromFile('.rr
 A key that begins its meaning with *Ours* is not one of RoadRunner's. An unknown key is a warning with a suggestion, a
 wrong value an error that names file, line and key. `${NAME}` and `${NAME:-default}` in a file are replaced from the
 environment. Durations are written with a unit (`500ms`, `60s`, `1h30m`), sizes too (`64KB`, `10MB`).
-`Server::check('.rr.yaml')` checks a file without starting anything.
+`Server::check('.rr.yaml')` and `rr config check` check a file without starting anything. Editors find every key in
+`schema/roadrunner.schema.json` (draft-07), named in the file's first line:
+`# yaml-language-server: $schema=path/to/roadrunner.schema.json`.
 
 ";
 

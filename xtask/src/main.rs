@@ -7,6 +7,7 @@
 mod docs;
 mod generated;
 mod repo;
+mod schema;
 mod stubs;
 mod tidy;
 
@@ -19,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   tidy             checks layers, unsafe, file heads, sizes and words
   stubs [--check]  writes stubs/roadrunner.stub.php, or tells whether it is up to date
-  docs [--check]   writes docs/config.md, or tells whether it is up to date";
+  docs [--check]   writes docs/config.md, or tells whether it is up to date
+  schema [--check] writes schema/roadrunner.schema.json, or tells whether it is up to date";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         ["stubs", "--check"] => stubs::run(generated::Mode::Check),
         ["docs"] => docs::run(generated::Mode::Write),
         ["docs", "--check"] => docs::run(generated::Mode::Check),
+        ["schema"] => schema::run(generated::Mode::Write),
+        ["schema", "--check"] => schema::run(generated::Mode::Check),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -4,6 +4,7 @@
 
 use crate::error::{ConfigError, Position, Step, Warning};
 use crate::node::{Map, Node, Value};
+use crate::schema::Schema;
 use crate::suggest;
 
 /// Gathers faults and warnings, so that a user sees all of them at once.
@@ -80,6 +81,10 @@ pub(crate) trait Kind<T> {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<T>;
     /// The default column of the reference.
     fn show(&self, value: &T) -> String;
+    /// What a JSON Schema says of it: what is read without an error. Anything, unless told.
+    fn schema(&self) -> Schema {
+        Schema::anything()
+    }
     /// The rows of the sections below this key.
     fn rows(&self, _path: &str, _rows: &mut Vec<Row>) {}
 }
@@ -88,6 +93,7 @@ pub(crate) trait Kind<T> {
 pub(crate) trait Section: Default {
     fn decode(node: &Node, path: &str, decoder: &mut Decoder) -> Option<Self>;
     fn rows(path: &str, rows: &mut Vec<Row>);
+    fn schema() -> Schema;
 }
 
 /// One line of the reference.
@@ -152,6 +158,17 @@ macro_rules! section {
                     rows.push($crate::decode::row(&key, &$kind, &default.$field, concat!($($doc),+)));
                     $crate::decode::below(&$kind, &default.$field, &key, rows);
                 })+
+            }
+
+            fn schema() -> $crate::schema::Schema {
+                let default = Self::default();
+                let mut keys = $crate::schema::Keys::default();
+                $(
+                    let key = $crate::decode::key!($field $(, $key)?);
+                    keys.add(key, &$kind, &default.$field, concat!($($doc),+));
+                )+
+                $( $( keys.unserved($unserved); )+ )?
+                keys.section(concat!($($about),+))
             }
         }
     };

@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::decode::{Decoder, Kind, Row, Section};
 use crate::node::{Map, Node, Value};
 use crate::scalar;
+use crate::schema::Schema;
 use crate::units::{self, NoDuration};
+use serde_json::json;
 
 /// A value as text, as Go's weak typing makes it: numbers in decimal, `true` is `1`.
 pub(crate) fn weak_text(node: &Node) -> Option<String> {
@@ -51,6 +53,9 @@ impl Kind<String> for Text {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<String> {
         weak_text(node).or_else(|| decoder.expected(node, path, "a text"))
     }
+    fn schema(&self) -> Schema {
+        Schema::text()
+    }
     fn show(&self, value: &String) -> String {
         if value.is_empty() { String::new() } else { format!("{value:?}") }
     }
@@ -63,6 +68,9 @@ impl Kind<Option<String>> for Text {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Option<String>> {
         let text: String = self.read(node, path, decoder)?;
         Some((!text.is_empty()).then_some(text))
+    }
+    fn schema(&self) -> Schema {
+        Schema::text()
     }
     fn show(&self, value: &Option<String>) -> String {
         value.as_ref().map(|text| Kind::<String>::show(self, text)).unwrap_or_default()
@@ -88,6 +96,10 @@ impl Kind<bool> for Flag {
             },
             _ => decoder.expected(node, path, "true or false"),
         }
+    }
+    fn schema(&self) -> Schema {
+        let words = ["1", "t", "T", "true", "TRUE", "True", "", "0", "f", "F", "false", "FALSE", "False"];
+        Schema::any_of([json!({"type": ["boolean", "number"]}), json!({"enum": words})])
     }
     fn show(&self, value: &bool) -> String {
         value.to_string()
@@ -146,6 +158,17 @@ impl<T: TryFrom<u64> + Copy + ToString> Kind<T> for Number {
             None => decoder.expected(node, path, &bounds()),
         }
     }
+    fn schema(&self) -> Schema {
+        let mut number = json!({"type": "integer", "minimum": self.min});
+        if self.max < i64::MAX as u64 {
+            number["maximum"] = self.max.into();
+        }
+        let zero = self.zero_default.then(|| json!({"const": 0}));
+        // What `scalar::parse_int` takes; whether it is within the bounds is not seen in a text.
+        let text = r"^\s*([+-]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9_]+))?\s*$";
+        let texts = [json!({"type": "boolean"}), json!({"type": "string", "pattern": text})];
+        Schema::any_of([number].into_iter().chain(zero).chain(texts))
+    }
     fn show(&self, value: &T) -> String {
         value.to_string()
     }
@@ -160,6 +183,9 @@ impl Kind<Option<u16>> for Status {
     }
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Option<u16>> {
         Number::within(100, 599).or_default().read(node, path, decoder).map(Some)
+    }
+    fn schema(&self) -> Schema {
+        Kind::<u16>::schema(&Number::within(100, 599).or_default())
     }
     fn show(&self, _: &Option<u16>) -> String {
         String::new()
@@ -224,6 +250,10 @@ impl Kind<Duration> for Time {
         }
         Some(duration)
     }
+    fn schema(&self) -> Schema {
+        let text = r"^\s*[+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)\s*$";
+        Schema::any_of([json!({"type": "string", "pattern": text}), json!({"type": "number", "minimum": 0})])
+    }
     fn show(&self, value: &Duration) -> String {
         units::show_duration(*value)
     }
@@ -264,6 +294,10 @@ impl<T: TryFrom<u64> + TryInto<u64> + Copy> Kind<T> for Size {
             }
         }
     }
+    fn schema(&self) -> Schema {
+        let text = r"^\s*[0-9]*\s*([kKmMgG]([iI]?[bB])?|[bB])?\s*$";
+        Schema::any_of([json!({"type": "integer", "minimum": 0}), json!({"type": "string", "pattern": text})])
+    }
     fn show(&self, value: &T) -> String {
         (*value).try_into().map(units::show_size).unwrap_or_default()
     }
@@ -279,6 +313,9 @@ impl Kind<Vec<String>> for Names {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<String>> {
         let list = weak_list(node, path, decoder)?;
         Some(list.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+    }
+    fn schema(&self) -> Schema {
+        Schema::texts()
     }
     fn show(&self, value: &Vec<String>) -> String {
         if value.is_empty() { String::new() } else { format!("{value:?}") }
@@ -305,6 +342,9 @@ impl Kind<Vec<String>> for Command {
             decoder.warn(&node.at, path, message);
         }
         Some(line.split(' ').map(str::to_owned).collect())
+    }
+    fn schema(&self) -> Schema {
+        Schema::texts()
     }
     fn show(&self, value: &Vec<String>) -> String {
         value.join(" ")
@@ -341,6 +381,10 @@ impl Kind<Vec<(String, String)>> for Environment {
         }
         Some(variables)
     }
+    fn schema(&self) -> Schema {
+        let map = Schema::map_of(Schema::text()).into_value();
+        Schema::of(json!({"anyOf": [map, {"type": "array", "items": map}]}))
+    }
     fn show(&self, _: &Vec<(String, String)>) -> String {
         String::new()
     }
@@ -359,6 +403,10 @@ impl Kind<Vec<(String, String)>> for Directives {
         };
         let mut settings = Vec::new();
         flatten(map, "", path, decoder, &mut settings).then_some(settings)
+    }
+    fn schema(&self) -> Schema {
+        let value = json!({"type": ["string", "number", "boolean", "null", "object"]});
+        Schema::map_of(Schema::of(value))
     }
     fn show(&self, _: &Vec<(String, String)>) -> String {
         String::new()
@@ -409,6 +457,13 @@ impl<T: Copy + PartialEq> Kind<T> for Choice<T> {
             }
         }
     }
+    fn schema(&self) -> Schema {
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        // An empty one is the default.
+        let all = self.0.iter().chain(self.1).map(|(name, _)| *name).chain([""]);
+        // The names for editors, then what is understood too.
+        Schema::any_of([json!({"enum": names}), Schema::word(all)])
+    }
     fn show(&self, value: &T) -> String {
         self.0.iter().find(|(_, have)| have == value).map(|(name, _)| (*name).to_owned()).unwrap_or_default()
     }
@@ -423,6 +478,9 @@ impl<S: Section> Kind<S> for Nested {
     }
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<S> {
         S::decode(node, path, decoder)
+    }
+    fn schema(&self) -> Schema {
+        S::schema()
     }
     fn show(&self, _: &S) -> String {
         String::new()
@@ -442,6 +500,9 @@ impl<S: Section> Kind<Option<S>> for Maybe {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Option<S>> {
         S::decode(node, path, decoder).map(Some)
     }
+    fn schema(&self) -> Schema {
+        S::schema()
+    }
     fn show(&self, _: &Option<S>) -> String {
         "off".into()
     }
@@ -460,6 +521,9 @@ impl<T, K: Kind<T>> Kind<T> for Checked<K, T> {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<T> {
         let value = self.0.read(node, path, decoder)?;
         if (self.1)(&value) { Some(value) } else { decoder.expected(node, path, self.2) }
+    }
+    fn schema(&self) -> Schema {
+        self.0.schema()
     }
     fn show(&self, value: &T) -> String {
         self.0.show(value)

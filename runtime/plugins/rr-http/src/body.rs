@@ -276,8 +276,8 @@ impl Drop for Body {
     }
 }
 
-/// What the request log says (HS-05). Written at info with `http.access_logs`, at debug otherwise: a line per
-/// request costs as much as a small request.
+/// What the request log says (HS-05). Written at info with `http.access_logs` and for command workers, whose drivers show
+/// these lines (Octane); at debug otherwise: a line per request costs as much as a small request.
 pub(crate) struct Log {
     method: String,
     uri: String,
@@ -291,6 +291,8 @@ pub(crate) struct Log {
     access: Option<Access>,
     /// Development mode: the line is for a person.
     dev: bool,
+    /// Without `access_logs`, and at info all the same.
+    plain: bool,
     worker: Option<(u32, u64)>,
 }
 
@@ -305,7 +307,8 @@ impl Log {
     pub(crate) fn begin<B: http_body::Body>(client: &Client, request: &Request<B>) -> Option<Box<Self>> {
         let access = client.shared.config.access_logs;
         let dev = client.shared.context.dev.is_some();
-        let wanted = if access || dev {
+        let plain = client.shared.context.command;
+        let wanted = if access || dev || plain {
             tracing::enabled!(target: "http", tracing::Level::INFO)
         } else {
             tracing::enabled!(target: "http", tracing::Level::DEBUG)
@@ -323,7 +326,11 @@ impl Log {
             method: request.method().to_string(),
             uri: target.to_owned(),
             url: format!("http://{host}{target}"),
-            remote: client.remote.clone(),
+            remote: match client.remote_port {
+                0 => client.remote.clone(),
+                port if client.remote.contains(':') => format!("[{}]:{port}", client.remote),
+                port => format!("{}:{port}", client.remote),
+            },
             started: Instant::now(),
             start: SystemTime::now(),
             read: request.body().size_hint().exact().unwrap_or(0),
@@ -336,6 +343,7 @@ impl Log {
                 referer: header("referer"),
             }),
             dev: dev && !access,
+            plain,
             worker: None,
         }))
     }
@@ -353,7 +361,12 @@ impl Log {
 
     fn write(&self) {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let start = self.start.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        // As the `ts` of the line.
+        let nanos = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        };
+        let start = nanos(self.start);
         let (method, remote, uri, url) = (&*self.method, &*self.remote, &*self.uri, &*self.url);
         if self.dev {
             let elapsed_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -366,6 +379,10 @@ impl Log {
             return;
         }
         match &self.access {
+            None if self.plain => tracing::info!(
+                target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,
+                read_bytes = self.read, write_bytes = self.written, start, elapsed, "http log"
+            ),
             None => tracing::debug!(
                 target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,
                 read_bytes = self.read, write_bytes = self.written, start, elapsed, "http log"
@@ -374,8 +391,31 @@ impl Log {
                 target: "http", status = self.status, method, URI = uri, URL = url, remote_address = remote,
                 query = &*access.query, content_len = self.read, host = &*access.host,
                 user_agent = &*access.user_agent, referer = &*access.referer,
+                time_local = common_log_time(SystemTime::now()), request_time = nanos(SystemTime::now()),
                 read_bytes = self.read, write_bytes = self.written, start, elapsed, "http access log"
             ),
         }
+    }
+}
+
+/// `25/Nov/26:04:31:59 +0000`, with Go's two digits of the year.
+fn common_log_time(time: SystemTime) -> String {
+    // `Wed, 25 Nov 2026 04:31:59 GMT`.
+    let date = httpdate::fmt_http_date(time);
+    let mut words = date.split(' ').skip(1);
+    let mut word = || words.next().unwrap_or_default();
+    let (day, month, year, clock) = (word(), word(), word(), word());
+    format!("{day}/{month}/{}:{clock} +0000", year.get(2..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_of_access_logs_are_short() {
+        let time = UNIX_EPOCH + Duration::from_secs(1_795_581_119);
+        assert_eq!(common_log_time(time), "25/Nov/26:04:31:59 +0000");
     }
 }

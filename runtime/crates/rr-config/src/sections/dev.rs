@@ -3,6 +3,7 @@
 use crate::decode::{Decoder, Kind, Row, Section, section};
 use crate::kinds::{Flag, Names};
 use crate::node::{Map, Node, Value};
+use crate::schema::Schema;
 
 section! {
     /// Ours: the mode for a developer's machine. `dev: true` is short for `dev: {enabled: true}`.
@@ -50,6 +51,9 @@ impl Kind<Dev> for DevKind {
         }
         let enabled = Flag.read(node, path, decoder)?;
         Some(Dev { enabled, ..Dev::default() })
+    }
+    fn schema(&self) -> Schema {
+        Schema::of(serde_json::json!({"anyOf": [Flag.schema().into_value(), Dev::schema().into_value()]}))
     }
     fn show(&self, _: &Dev) -> String {
         "off".into()

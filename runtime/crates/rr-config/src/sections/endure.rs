@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::decode::{Decoder, Kind, section};
 use crate::kinds::{Flag, Number, Text, Time};
 use crate::node::Node;
+use crate::schema::Schema;
 
 section! {
     /// How the application as a whole stops. Unlike RoadRunner, which reads it from the bare file, this
@@ -40,6 +41,9 @@ impl Kind<String> for Level {
         );
         decoder.warn(&node.at, path, message);
         None
+    }
+    fn schema(&self) -> Schema {
+        Schema::text()
     }
     fn show(&self, value: &String) -> String {
         Text.show(value)

@@ -3,6 +3,7 @@
 use crate::decode::{Decoder, Kind};
 use crate::kinds::weak_text;
 use crate::node::{Node, Value};
+use crate::schema::Schema;
 
 /// A page: which answers it is for, and its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +69,12 @@ impl Kind<Vec<ErrorPage>> for Pages {
         }
         pages.sort_by_key(|page| page.status);
         Some(pages)
+    }
+    fn schema(&self) -> Schema {
+        let statuses = "^([45][0-9][0-9]|[45][xX][xX]|default)$";
+        Schema::of(serde_json::json!({
+            "type": ["object", "null"], "patternProperties": {statuses: Schema::text().into_value()}, "additionalProperties": false,
+        }))
     }
     fn show(&self, _: &Vec<ErrorPage>) -> String {
         String::new()

@@ -8,6 +8,7 @@ use super::pool::Pool;
 use crate::decode::{Decoder, Kind, section};
 use crate::kinds::{Choice, Directives, Flag, Maybe, Names, Nested, Number, Size, Status, Text, Time};
 use crate::node::{Map, Node, Value};
+use crate::schema::Schema;
 
 section! {
     /// The HTTP server.
@@ -204,6 +205,10 @@ impl Kind<u32> for Permissions {
         };
         let fits = mode.filter(|mode| *mode <= 0o777);
         fits.or_else(|| decoder.expected(node, path, "permissions in octal such as \"0660\""))
+    }
+    fn schema(&self) -> Schema {
+        let text = serde_json::json!({"type": "string", "pattern": "^\\s*(0o)?[0-7]{1,4}\\s*$"});
+        Schema::any_of([serde_json::json!({"type": "integer", "minimum": 0, "maximum": 0o777}), text])
     }
     fn show(&self, value: &u32) -> String {
         format!("\"{value:04o}\"")

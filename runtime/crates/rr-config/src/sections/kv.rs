@@ -4,6 +4,8 @@ use crate::decode::{Decoder, Kind, Row, Section, section};
 use crate::kinds::{Choice, Number, Size, Text, Time};
 use crate::node::{Map, Node, Value};
 use crate::sections::redis::{Redis, Servers};
+use crate::schema::Schema;
+use serde_json::json;
 use std::time::Duration;
 
 /// A storage.
@@ -94,6 +96,9 @@ impl Kind<u32> for Mode {
         }
         Some(mode)
     }
+    fn schema(&self) -> Schema {
+        Kind::<u32>::schema(&Number::within(0, 0o7777).or_default())
+    }
     fn show(&self, mode: &u32) -> String {
         format!("0{mode:o}")
     }
@@ -124,6 +129,34 @@ fn config<S: Section + Default>(
     let message = format!("there is no {path}.config and no section {name}; the driver's defaults are used");
     decoder.warn(&node.at, path, message);
     None
+}
+
+impl Storages<'_> {
+    /// Storages by name; `config` is that of the driver.
+    pub(crate) fn schema_of_storages() -> Schema {
+        const DRIVERS: [&str; 4] = ["memory", "boltdb", "redis", "memcached"];
+        let word = |name: &'static str| Schema::word(std::iter::once(name));
+        let config = |name: &'static str, section: Schema| {
+            json!({
+                "if": {"required": ["driver"], "properties": {"driver": word(name)}},
+                "then": {"properties": {"config": section.into_value()}},
+            })
+        };
+        let storage = json!({
+            "type": ["object", "null"],
+            "required": ["driver"],
+            "properties": {
+                "driver": {"description": "What keeps the items.", "anyOf": [{"enum": DRIVERS}, Schema::word(DRIVERS.into_iter())]},
+                "config": {"description": "The settings of the driver."},
+            },
+            "additionalProperties": false,
+            "allOf": [
+                config("memory", MemoryStorage::schema()), config("boltdb", BoltStorage::schema()),
+                config("redis", Redis::schema()), config("memcached", MemcachedStorage::schema()),
+            ],
+        });
+        Schema::map_of(Schema::of(storage))
+    }
 }
 
 /// The map of storages; the whole tree is where they may find their settings.

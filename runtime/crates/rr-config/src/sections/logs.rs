@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::decode::{Decoder, Kind, Section, section};
 use crate::kinds::{Choice, Flag, Maybe, Names, Number, Text};
 use crate::node::{Map, Node};
+use crate::schema::Schema;
 
 /// The overall manner of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +181,10 @@ impl Kind<Vec<(String, Logs)>> for Channels {
             }
         }
         Some(channels)
+    }
+    fn schema(&self) -> Schema {
+        // With the same keys; a channel's own channels are a warning.
+        Schema::map_of(Schema::of(serde_json::json!({"$ref": "#/properties/logs"})))
     }
     fn show(&self, _: &Vec<(String, Logs)>) -> String {
         String::new()

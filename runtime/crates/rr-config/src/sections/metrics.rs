@@ -3,6 +3,7 @@
 use crate::decode::{Decoder, Kind, Row, Section, section};
 use crate::kinds::{Choice, Names, Number, Text, weak_text};
 use crate::node::{Map, Node, Value};
+use crate::schema::Schema;
 
 /// The type of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,9 @@ impl Kind<Vec<(String, Collector)>> for Collectors {
             }
         }
         Some(collectors)
+    }
+    fn schema(&self) -> Schema {
+        Schema::map_of(Collector::schema())
     }
     fn show(&self, _: &Vec<(String, Collector)>) -> String {
         String::new()

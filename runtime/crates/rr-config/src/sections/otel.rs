@@ -4,6 +4,7 @@
 use crate::decode::{Decoder, Kind, section};
 use crate::kinds::{Choice, Flag, Nested, Text, weak_text};
 use crate::node::{Node, Value};
+use crate::schema::Schema;
 
 /// Who gets the spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,9 @@ impl Kind<Option<OtelClient>> for Clients {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Option<OtelClient>> {
         CLIENTS.read(node, path, decoder).map(Some)
     }
+    fn schema(&self) -> Schema {
+        CLIENTS.schema()
+    }
     fn show(&self, _: &Option<OtelClient>) -> String {
         String::new()
     }
@@ -129,6 +133,9 @@ impl Kind<Vec<(String, String)>> for Texts {
             }
         }
         Some(texts)
+    }
+    fn schema(&self) -> Schema {
+        Schema::map_of(Schema::text())
     }
     fn show(&self, _: &Vec<(String, String)>) -> String {
         String::new()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::decode::{Decoder, Kind, Row, Section, section};
 use crate::kinds::{Environment, Flag, Number, Text, Time};
 use crate::node::{Map, Node};
+use crate::schema::Schema;
 
 section! {
     /// `service.<name>`: a program that runs beside the workers. The section itself, which may be an empty map, has the
@@ -58,6 +59,9 @@ impl Kind<Vec<(String, Service)>> for Services {
             }
         }
         Some(services)
+    }
+    fn schema(&self) -> Schema {
+        Schema::map_of(Service::schema())
     }
     fn show(&self, _: &Vec<(String, Service)>) -> String {
         String::new()
