@@ -40,13 +40,7 @@ impl Cli {
             )
         });
         let code = role::run(&server);
-        if let Some(file) = &place.pid_file {
-            // Another server may have written its own since.
-            let own = std::fs::read_to_string(file).is_ok_and(|pid| pid == std::process::id().to_string());
-            if own {
-                let _ = std::fs::remove_file(file);
-            }
-        }
+        rr_cli::leave(&place);
         code
     }
 }

@@ -146,6 +146,7 @@ fn serve(flags: &Flags, host: &Host, set_env: &mut dyn FnMut(&str, &str)) -> Res
     }
     if flags.pid {
         let path = std::path::absolute(PID_FILE).map_err(|error| format!("{PID_FILE}: {error}"))?;
+        place.pid_before = std::fs::read_to_string(&path).ok().and_then(|pid| pid.trim().parse().ok());
         std::fs::write(&path, std::process::id().to_string())
             .map_err(|error| format!("{}: {error}", path.display()))?;
         place.pid_file = Some(path);
@@ -227,6 +228,25 @@ fn stop(force: bool) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A server has ended: `.pid` goes, or names the one before that still runs here.
+pub(crate) fn leave(place: &Place) -> Result<(), String> {
+    let Some(path) = &place.pid_file else { return Ok(()) };
+    // Another server may have written its own since.
+    if std::fs::read_to_string(path).is_ok_and(|pid| pid != std::process::id().to_string()) {
+        return Ok(());
+    }
+    let left = match place.pid_before.filter(|pid| is_server(*pid)) {
+        Some(pid) => std::fs::write(path, pid.to_string()),
+        None => std::fs::remove_file(path),
+    };
+    match left {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{}: {error}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a process is `rr serve` of this folder: the launcher's command line, and where it runs.

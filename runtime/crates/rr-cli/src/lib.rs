@@ -52,6 +52,13 @@ pub fn run(arguments: &[String], host: &Host, set_env: &mut dyn FnMut(&str, &str
     }
 }
 
+/// A server that was told to serve has ended.
+pub fn leave(place: &Place) {
+    if let Err(error) = commands::leave(place) {
+        failed(&error);
+    }
+}
+
 fn failed(error: &str) -> Next {
     // A reader that has gone away needs no answer.
     let _ = writeln!(std::io::stderr(), "rr: {error}");

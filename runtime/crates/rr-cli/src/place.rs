@@ -15,6 +15,8 @@ pub struct Place {
     pub silent: bool,
     /// The file that has the process id, to be removed in the end.
     pub pid_file: Option<PathBuf>,
+    /// What was in it.
+    pub pid_before: Option<u32>,
 }
 
 /// What a place is called in the environment, so that processes of the server find it without going there again.
@@ -47,13 +49,25 @@ impl Place {
         {
             read_variables(&config.parent().unwrap_or(Path::new("")).join(file), set_env)?;
         }
-        Ok(Self { config, overrides: flags.overrides.clone(), silent: flags.silent, pid_file: None })
+        Ok(Self {
+            config,
+            overrides: flags.overrides.clone(),
+            silent: flags.silent,
+            pid_file: None,
+            pid_before: None,
+        })
     }
 
     /// The place of the server that has started this process.
     pub(crate) fn inherited(flags: &Flags) -> Option<Self> {
         let config = std::env::var_os(FILE)?.into();
-        Some(Self { config, overrides: flags.overrides.clone(), silent: true, pid_file: None })
+        Some(Self {
+            config,
+            overrides: flags.overrides.clone(),
+            silent: true,
+            pid_file: None,
+            pid_before: None,
+        })
     }
 
     /// Has processes of this server find it.
