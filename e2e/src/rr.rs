@@ -44,7 +44,35 @@ pub struct Serving {
     over: bool,
 }
 
+/// The PHP under test.
+#[must_use]
+pub fn php() -> String {
+    crate::php().display().to_string()
+}
+
+/// `examples/roadrunner/worker.php`.
+#[must_use]
+pub fn worker() -> String {
+    std::fs::read_to_string(crate::workspace().join("examples/roadrunner/worker.php")).expect("the worker")
+}
+
+/// Settings with one worker and an RPC. `more` are lines of YAML.
+#[must_use]
+pub fn yaml(more: &str) -> String {
+    format!(
+        "version: '3'\nrpc: {{listen: 'unix://rpc.sock'}}\nserver: {{command: ['{}', 'worker.php']}}\nhttp: {{address: \
+         '127.0.0.1:0', pool: {{num_workers: 1}}}}\n{more}",
+        php()
+    )
+}
+
 impl Rr {
+    /// A folder with [`yaml`] and [`worker`].
+    #[must_use]
+    pub fn app() -> Self {
+        Self::new(&[(".rr.yaml", &yaml("")), ("worker.php", &worker())])
+    }
+
     /// A folder with these files.
     #[must_use]
     pub fn new(files: &[(&str, &str)]) -> Self {

@@ -284,6 +284,20 @@ fn server_user_drops_privileges() {
 }
 
 #[test]
+fn server_group_is_the_group_of_workers() {
+    if !is_root() {
+        return skip("not root");
+    }
+    let name = "return new Response(posix_getgrgid(posix_getegid())['name']);";
+    let server =
+        Options::handler(name).set("server.user", "'nobody'").set("server.group", "'daemon'").start();
+    assert_eq!(server.text("/"), "daemon");
+    server.stop();
+    let end = Options::handler(APP).set("server.group", "'daemon'").finish();
+    assert!(end.code == Some(1) && end.stderr.contains("server.group"), "{}", end.stderr);
+}
+
+#[test]
 fn an_unknown_user_is_an_error() {
     if !is_root() {
         return skip("not root");

@@ -1,31 +1,8 @@
 //! The command line `bin/rr` as a user calls it (rows CLI-01…11, CFG-01, CFG-03).
 
-use e2e::rr::{Rr, Serving};
+use e2e::rr::{Rr, Serving, php, worker, yaml};
 use e2e::{Client, eventually, is_alive, kill, workspace};
 use std::fs;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
-
-fn php() -> String {
-    e2e::php().display().to_string()
-}
-
-fn worker() -> String {
-    fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker")
-}
-
-/// Settings with one worker and an RPC. `more` are lines of YAML.
-fn yaml(more: &str) -> String {
-    format!(
-        "version: '3'\nrpc: {{listen: 'unix://rpc.sock'}}\nserver: {{command: ['{}', 'worker.php']}}\nhttp: {{address: \
-         '127.0.0.1:0', pool: {{num_workers: 1}}}}\n{more}",
-        php()
-    )
-}
-
-fn app() -> Rr {
-    Rr::new(&[(".rr.yaml", &yaml("")), ("worker.php", &worker())])
-}
 
 /// A worker that answers with what PHP says.
 fn saying(code: &str) -> String {
@@ -177,7 +154,7 @@ fn blanks_and_quotes_are_part_of_a_name() {
 
 #[test]
 fn cli_02_stdout_has_the_line_that_programs_wait_for() {
-    let rr = app();
+    let rr = Rr::app();
     let announced = |serving: &Serving| {
         eventually("the line", || !serving.stdout.text().is_empty());
         serving.stdout.text()
@@ -226,7 +203,7 @@ fn cli_03_a_second_signal_forces_the_end() {
 fn cli_04_what_does_not_start_ends_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = format!("http.address={}", taken.local_addr().expect("an address"));
-    let rr = app();
+    let rr = Rr::app();
     let ended = rr.run(&["serve", "-p", "-o", &address]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("http.address"), "{ended:?}");
@@ -241,7 +218,7 @@ fn cli_04_what_does_not_start_ends_with_1() {
 
 #[test]
 fn cli_05_sigusr2_is_a_reload_without_a_gap() {
-    let rr = app();
+    let rr = Rr::app();
     let serving = rr.serve(&["serve"]);
     kill(serving.pid(), 12);
     serving.stderr.expect("reloaded");
@@ -252,7 +229,7 @@ fn cli_05_sigusr2_is_a_reload_without_a_gap() {
 
 #[test]
 fn cli_06_the_service_manager_hears_of_the_process_that_it_has_started() {
-    let mut rr = app();
+    let mut rr = Rr::app();
     let path = rr.file("notify.sock");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
     socket.set_read_timeout(Some(e2e::SOON)).expect("a timeout");
@@ -278,100 +255,8 @@ fn cli_06_the_service_manager_hears_of_the_process_that_it_has_started() {
 }
 
 #[test]
-fn cli_07_stop_ends_the_server_of_the_pid_file() {
-    let rr = app();
-    let ended = rr.run(&["stop"]);
-    ended.refused(&["to create a .pid file, you must run RR with the following options: './rr serve -p'"]);
-    let mut serving = rr.serve(&["serve", "-p"]);
-    assert_eq!(rr.read(".pid"), serving.pid().to_string(), "decimal, no newline");
-    // A second one there is refused, and the first can still be found.
-    rr.run(&["serve", "-p"]).refused(&["another server that was started with -p runs here"]);
-    assert_eq!(rr.done(&["stop"]), "");
-    assert_eq!(serving.wait(), Some(0));
-    assert!(!rr.file(".pid").exists());
-    // Without -p there is nothing to read, nor to remove.
-    rr.write(".pid", "1");
-    rr.serve(&["serve"]).stop();
-    assert_eq!(rr.read(".pid"), "1");
-    rr.check_nothing_left();
-}
-
-#[test]
-fn cli_07_stop_with_f_asks_twice() {
-    let rr = Rr::new(&[
-        (".rr.yaml", &yaml("")),
-        ("worker.php", &worker().replace("$answer = [\n", "touch('busy'); sleep(1000); $answer = [\n")),
-    ]);
-    let mut serving = rr.serve(&["serve", "-p"]);
-    let mut client = Client::connect(serving.address());
-    client.try_request("GET", "/", "", b"").expect("sent");
-    eventually("the worker is busy", || rr.file("busy").exists());
-    assert_eq!(rr.done(&["stop", "-f"]), "");
-    assert_eq!(serving.wait(), Some(1), "as by a second signal");
-    // Nothing to do: one is enough.
-    rr.write("worker.php", &worker());
-    let mut serving = rr.serve(&["serve", "-p"]);
-    rr.done(&["-f", "stop"]);
-    assert_eq!(serving.wait(), Some(0));
-    rr.check_nothing_left();
-}
-
-#[test]
-fn cli_07_a_stranger_with_the_number_lives() {
-    let rr = app();
-    let other = Rr::new(&[(".rr.yaml", &yaml("")), ("worker.php", &worker())]);
-    let elsewhere = other.serve(&["serve"]);
-    let mut strangers = Vec::new();
-    for name in ["sleep", "RoadRunner\\Cli::main serve"] {
-        let mut command = Command::new("sleep");
-        rr.dress(command.arg0(name).arg("1000"));
-        strangers.push(command.spawn().expect("sleep"));
-    }
-    let mut pids: Vec<u32> = strangers.iter().map(std::process::Child::id).collect();
-    pids.extend([elsewhere.pid(), std::process::id()]);
-    for pid in pids {
-        rr.write(".pid", &pid.to_string());
-        rr.run(&["stop", "-f"]).refused(&["is no server that was started here", &pid.to_string()]);
-        assert!(is_alive(pid));
-    }
-    for stranger in &mut strangers {
-        assert!(stranger.try_wait().expect("wait").is_none(), "it has no signal");
-        stranger.kill().and_then(|()| stranger.wait()).expect("it ends");
-    }
-    // Workers are none that can be stopped so, and a number that is over is nobody's.
-    let serving = rr.serve(&["serve"]);
-    for process in e2e::descendants(serving.pid()) {
-        rr.write(".pid", &process.pid.to_string());
-        if process.name == "rr-worker" || process.name == "rr-zygote" {
-            let _ = rr.run(&["stop"]);
-        }
-    }
-    assert!(serving.text("/").contains("\"mode\":\"http\""));
-    serving.stop();
-    for text in ["", "x", "-1", "0", "99999999999", "2147483647"] {
-        rr.write(".pid", text);
-        rr.run(&["stop"]).refused(&[".pid"]);
-    }
-    elsewhere.stop();
-    other.check_nothing_left();
-    // One that was killed leaves its file, which the next overwrites.
-    let mut killed = rr.serve(&["serve", "-p"]);
-    kill(killed.pid(), 9);
-    killed.wait();
-    assert_eq!(rr.read(".pid"), killed.pid().to_string());
-    eventually("its workers end", || rr.processes().is_empty());
-    rr.run(&["stop"]).refused(&["has ended"]);
-    let _ = fs::remove_file(rr.file("rpc.sock"));
-    let mut next = rr.serve(&["serve", "-p"]);
-    assert_eq!(rr.read(".pid"), next.pid().to_string());
-    rr.done(&["stop"]);
-    assert_eq!(next.wait(), Some(0));
-    rr.check_nothing_left();
-}
-
-#[test]
 fn cli_08_reset_replaces_workers_and_says_what_goes_wrong() {
-    let rr = app();
+    let rr = Rr::app();
     let serving = rr.serve(&["serve"]);
     let pid = || serde_json::from_str::<serde_json::Value>(&serving.text("/")).expect("JSON")["pid"].clone();
     let first = pid();
@@ -404,7 +289,7 @@ fn cli_08_reset_replaces_workers_and_says_what_goes_wrong() {
 
 #[test]
 fn cli_09_workers_are_a_table() {
-    let rr = app();
+    let rr = Rr::app();
     let serving = rr.serve(&["serve", "-o", "http.pool.num_workers=2"]);
     let answer: serde_json::Value = serde_json::from_str(&serving.text("/")).expect("JSON");
     for line in [&["workers"][..], &["workers", "http"]] {
@@ -435,7 +320,7 @@ fn cli_09_workers_are_a_table() {
 
 #[test]
 fn cli_10_jobs_without_the_plugin_says_so() {
-    let rr = app();
+    let rr = Rr::app();
     let serving = rr.serve(&["serve"]);
     for line in [&["jobs"][..], &["jobs", "--list"], &["jobs", "--pause", "a,b"], &["jobs", "--destroy=a"]] {
         rr.run(line).refused(&["there is no jobs plugin in this server"]);
@@ -446,7 +331,7 @@ fn cli_10_jobs_without_the_plugin_says_so() {
 
 #[test]
 fn cli_11_who_asks_finds_the_server_by_the_same_settings() {
-    let rr = app();
+    let rr = Rr::app();
     for line in [&["workers"][..], &["workers", "-i"], &["reset"], &["jobs"]] {
         rr.run(line).refused(&["no server answers at unix://rpc.sock", "is it running?"]);
     }
@@ -470,7 +355,7 @@ fn cli_11_who_asks_finds_the_server_by_the_same_settings() {
 
 #[test]
 fn cli_13_settings_are_checked_without_a_start() {
-    let rr = app();
+    let rr = Rr::app();
     let good = rr.done(&["config", "check"]);
     assert!(good.ends_with(".rr.yaml: the settings are good\n") && good.lines().count() == 1, "{good}");
     rr.write("warn.yaml", &yaml("htpp: {x: 1}\n"));
@@ -488,7 +373,7 @@ fn cli_13_settings_are_checked_without_a_start() {
 
 #[test]
 fn a_server_that_a_worker_starts_has_its_own_settings() {
-    let rr = app();
+    let rr = Rr::app();
     rr.write("inner/.rr.yaml", &yaml("").replace("unix://rpc.sock", "unix://inner.sock"));
     rr.write("inner/worker.php", &saying("'inner'"));
     let inner = format!(

@@ -26,3 +26,33 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     let text = format!("{INTRO}{}\n", rr_config::reference().trim_end());
     settle("docs/config.md", &text, mode, "cargo xtask docs")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::repo;
+
+    /// Each `file.rs` `name…` of docs/differences.md is a test that there is.
+    #[test]
+    fn differences_name_tests_that_are_there() {
+        let text = std::fs::read_to_string(repo::root().join("docs/differences.md")).expect("the page");
+        let mut checked = 0;
+        for line in text.lines().filter(|line| line.starts_with("| ") && line.contains("`")) {
+            let Some(cell) = line.trim_end_matches([' ', '|']).rsplit(" | ").next() else { continue };
+            let mut source = String::new();
+            for word in cell.split('`').map(str::trim).filter(|word| !word.is_empty()) {
+                if word.ends_with(".rs") {
+                    let file = repo::root().join("e2e/tests").join(word);
+                    source = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{word}: {error}"));
+                } else if let Some(name) = word.strip_suffix('…').filter(|_| !cell.starts_with("xtask")) {
+                    let of_a_crate = cell.contains("rr-kv") && name.starts_with("kv_04");
+                    assert!(
+                        of_a_crate || source.contains(&format!("fn {name}")),
+                        "there is no test {name}: {line}"
+                    );
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 20, "{checked}");
+    }
+}

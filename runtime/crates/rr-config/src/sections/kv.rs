@@ -3,8 +3,8 @@
 use crate::decode::{Decoder, Kind, Row, Section, section};
 use crate::kinds::{Choice, Number, Size, Text, Time};
 use crate::node::{Map, Node, Value};
-use crate::sections::redis::{Redis, Servers};
 use crate::schema::Schema;
+use crate::sections::redis::{Redis, Servers};
 use serde_json::json;
 use std::time::Duration;
 
