@@ -1,6 +1,6 @@
 //! `http.middleware`: rows HS-02 and HS-06 to HS-10, with every way of writing an app.
 
-use e2e::{Client, Options, Response, eventually};
+use e2e::{Client, Options, Response, eventually, workspace};
 use flate2::write::GzDecoder;
 use std::io::Write;
 
@@ -179,6 +179,61 @@ fn hs_07_own_workers_may_always_name_a_file() {
         );
         let server = Options::source(&source).file("f.txt", "content").start();
         assert_eq!(server.text("/"), "content", "{list}");
+        server.stop();
+    }
+}
+
+/// A server whose workers are this script, started for each of them or forked. `http` are lines of YAML.
+fn command(script: &str, fork: bool, http: &str) -> Options {
+    let (php, script) = (e2e::php(), workspace().join(script));
+    let yaml = format!(
+        "version: '3'\nserver: {{command: ['{}', '{}'], relay: pipes, fork: {fork}}}\nhttp:\n  \
+         address: ${{HTTP_ADDRESS}}\n  pool: {{num_workers: 1}}\n{http}",
+        php.display(),
+        script.display()
+    );
+    let source = "<?php RoadRunner\\Server::fromFile('.rr.yaml')->run();";
+    Options::source(source).file(".rr.yaml", &yaml)
+}
+
+/// HS-02, HS-08, HS-09, HS-10.
+#[test]
+fn hs_02_command_workers_are_behind_the_chain_too() {
+    let http = "  middleware: [headers, gzip, proxy_ip_parser]\n  trusted_subnets: [127.0.0.0/8]\n  \
+                headers: {request: {X-In: config}, response: {X-Frame-Options: deny, X-Worker: config}}\n";
+    let padding = "a".repeat(2000);
+    for fork in [false, true] {
+        let server = command("examples/roadrunner/worker.php", fork, http).start();
+        let mut client = server.client();
+        let headers = "X-Forwarded-For: 6.6.6.6, 198.51.100.7\r\nAccept-Encoding: gzip\r\n";
+        let answer = ask(&mut client, "GET", &format!("/?{padding}"), headers);
+        let seen: serde_json::Value = serde_json::from_str(&plain(&answer)).expect("JSON");
+        assert_eq!(seen["request"]["remoteAddr"], "198.51.100.7", "{fork}");
+        assert_eq!(seen["request"]["headers"]["X-In"], serde_json::json!(["config"]), "{fork}");
+        assert_eq!(all(&answer, "x-frame-options"), ["deny"], "{fork}");
+        assert_eq!(all(&answer, "x-worker"), [seen["pid"].to_string()], "{fork}: what the app says stays");
+        assert_eq!(all(&answer, "vary"), ["Accept-Encoding"], "{fork}");
+        drop(client);
+        server.stop();
+    }
+}
+
+/// HS-07.
+#[test]
+fn hs_07_workers_of_a_command_name_files_only_by_the_list() {
+    let script = "e2e/php/roadrunner/faults.php";
+    let content = std::fs::read_to_string(workspace().join(script)).expect("the script");
+    for (http, heeded) in [("", false), ("  middleware: [gzip]\n", false), ("  middleware: sendfile\n", true)]
+    {
+        let server = command(script, false, http).expect_errors().descriptors_may_grow().start();
+        let answer = server.get("/?do=sendfile");
+        assert_eq!(answer.status, 200, "{http:?}");
+        assert_eq!(answer.header("x-sendfile").is_some(), !heeded, "{http:?}: {}", answer.head);
+        assert_eq!(answer.text(), if heeded { content.as_str() } else { "the body" }, "{http:?}");
+        // The name by which the extension says it is no way around the list, nor beside it.
+        let answer = server.get("/?do=own-file");
+        assert_eq!(answer.status, 500, "{http:?}: {}", answer.text());
+        assert!(!answer.text().contains("<?php"), "{http:?}");
         server.stop();
     }
 }

@@ -123,6 +123,12 @@ while (($message = take($in)) !== null) {
             }
             put($out, $noise);
             exit(0);
+        case 'sendfile':
+        case 'own-file':
+            $name = $do === 'sendfile' ? 'X-Sendfile' : ':file';
+            $named = json_encode(['status' => 200, 'headers' => [$name => [__FILE__]]]);
+            put($out, frame(JSON, [strlen($named)], $named . 'the body'));
+            break;
         case 'returns':
             put($out, frame(JSON, [13], '{"stop":true}'));
             break;

@@ -146,6 +146,10 @@ pub(crate) fn native(frame: ReplyFrame) -> Result<ReplyFrame, String> {
     };
     let status = u16::try_from(answer.status)
         .map_err(|_| format!("unknown status code from worker: {}", answer.status))?;
+    // By this name the extension names files; from a program it would be a way around `sendfile` (HS-07).
+    if answer.headers.iter().any(|(name, _)| name.as_bytes() == wire::FILE) {
+        return Err(format!("a header named {:?}", String::from_utf8_lossy(wire::FILE)));
+    }
     let mut context = Vec::with_capacity(frame.context.len());
     let headers = || answer.headers.iter().map(|(name, value)| (name.as_bytes(), &value[..]));
     wire::encode_response(&mut context, status, headers).map_err(|error| error.to_string())?;
@@ -185,6 +189,15 @@ mod tests {
         dialect.heard(&frame(Flags::PROTO, b""));
         dialect.heard(&frame(Flags::default(), b"{}"));
         assert_eq!((dialect.of(Codec::Auto), dialect.of(Codec::Protobuf)), (Codec::Json, Codec::Protobuf));
+    }
+
+    /// HS-07.
+    #[test]
+    fn a_file_is_not_named_as_the_extension_does() {
+        let error = Err("a header named \":file\"".to_owned());
+        assert_eq!(read(Flags::JSON, br#"{"headers":{":file":["/etc/hostname"]}}"#), error);
+        let proto = b"\x08\xc8\x01\x12\x0e\x0a\x05:file\x12\x05\x0a\x03/x/";
+        assert_eq!(read(Flags::PROTO, proto), error);
     }
 
     #[test]
