@@ -284,6 +284,9 @@ fn laravel_octane() {
         serde_json::json!(["1", "local", root, format!("{root}/vendor/bin/roadrunner-worker")])
     );
     Client::connect(&address).post("/post", b"x=1");
+    // Files of `public/` are not the app's.
+    let file = Client::connect(&address).get("/robots.txt");
+    assert_eq!((file.status, file.text().as_str()), (200, "x"));
 
     let shown = |serving: &Serving| -> Vec<Shown> {
         let lines = serving.stdout.text();
