@@ -8,6 +8,7 @@ use super::http::Http;
 use crate::decode::{Decoder, Kind, section};
 use crate::kinds::{Flag, Maybe, Names, Number, Text, weak_list, weak_text};
 use crate::node::{Map, Node, Value};
+use crate::schema::Schema;
 use crate::suggest;
 
 /// A member of `http.middleware`.
@@ -73,6 +74,9 @@ impl Kind<Vec<Middleware>> for Chain {
             }
         }
         Some(chain)
+    }
+    fn schema(&self) -> Schema {
+        Schema::texts()
     }
     fn show(&self, _: &Vec<Middleware>) -> String {
         String::new()
