@@ -338,7 +338,8 @@ fn another_sentry_takes_the_place_of_one_that_was_killed() {
     let mut rpc = client(&server);
     let create = r#"{"name": "next", "command": "sleep 1000", "process_num": 1}"#;
     assert_eq!(rpc.json("service.Create", create), ok());
-    assert_eq!(named(&server, "rr-sentry").len(), 1);
+    // It gives itself its name once it runs.
+    eventually("there is another", || named(&server, "rr-sentry").len() == 1);
     server.signal(9);
     eventually("all end", || !e2e::is_alive(child));
     std::fs::remove_file(server.file("rpc.sock")).expect("nobody could");
