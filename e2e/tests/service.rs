@@ -190,6 +190,7 @@ fn r_70_to_r_74_services_over_rpc() {
     assert_eq!(server.logs.expect("created")["logger"], "service.s");
     assert_eq!(call("Create", create), Err("the service with s name already exists".to_owned()));
     assert_eq!(call("List", "{}"), Ok(json!({"services": ["s"]})));
+    eventually("both have come to their sleep", || named(&server, "sleep").len() == 2);
     let before: Vec<u32> = named(&server, "sleep").iter().map(|process| process.pid).collect();
     let statuses = call("Statuses", r#"{"name": "s"}"#).expect("statuses");
     for status in statuses["status"].as_array().expect("a list") {
