@@ -148,7 +148,7 @@ mod tests {
         let (mut reader, writer) = std::io::pipe().expect("pipe");
         let null = std::fs::File::open("/dev/null").expect("null");
         let text = |s: &str| CString::new(s).expect("text");
-        let args = [text("sh"), text("-c"), text("echo $X >&3; ls /proc/$$/fd | wc -l >&3")];
+        let args = [text("sh"), text("-c"), text("echo $X >&3; set -- /proc/$$/fd/*; echo $# >&3")];
         let descriptors = [null.as_fd(), null.as_fd(), null.as_fd(), writer.as_fd()];
         let env = [text("X=value"), text("PATH=/usr/bin:/bin")];
         let program = Program {
