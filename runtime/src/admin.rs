@@ -5,15 +5,13 @@ use rr_plugin::{Attendant, Attended};
 use rr_pool::{Answer, Pool, State, WorkerInfo};
 use rr_rpc::{Plain, Raw, Registry, Reply, Service};
 use rr_status::{Source, View};
+use rr_wire::COMPATIBLE;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
-
-/// The version of RoadRunner whose clients this server serves.
-pub(crate) const COMPATIBLE: &str = "2025.1.15";
 
 /// What the master can be told to do, by a signal, by PHP or over RPC.
 #[derive(Debug)]

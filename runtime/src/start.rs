@@ -238,15 +238,9 @@ fn user(config: &Config) -> Result<Option<User>, ServeError> {
             Some(_) => Err(ServeError::Settings("server.group: needs server.user beside it".to_owned())),
         };
     };
-    let identity = rr_os::user::lookup(name, config.server.group.as_deref())
-        .map_err(|error| ServeError::Settings(format!("server.user: {error}")))?;
-    match rr_os::user::current() {
-        0 => Ok(Some(identity.into())),
-        current if current == identity.uid => Ok(None),
-        _ => Err(ServeError::Settings(format!(
-            "server.user: only root can run workers as \"{name}\"; start the server as root or as that user"
-        ))),
-    }
+    let other = rr_os::user::other(name, config.server.group.as_deref());
+    let other = other.map_err(|error| ServeError::Settings(format!("server.user: {error}")))?;
+    Ok(other.map(Into::into))
 }
 
 /// What was prepared before there was a runtime.

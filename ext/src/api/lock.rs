@@ -36,12 +36,10 @@ impl Lock {
         if !std::mem::replace(&mut self.released, true) {
             // A child that the app has forked has a copy, and its end is not the lock's. A broken channel ends the worker,
             // and the lock with it.
-            let _ =
-                session::try_with(
-                    |session| {
-                        if session.is_original() { session.drop_lock(&self.held) } else { Ok(()) }
-                    },
-                );
+            let _ = session::try_with(|session| match session.is_original() {
+                true => session.drop_lock(&self.held),
+                false => Ok(()),
+            });
         }
     }
 

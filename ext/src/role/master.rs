@@ -68,11 +68,10 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
 
 /// Whether workers are the config's command: the script says nothing else, and there is no document root.
 pub(crate) fn is_command(server: &Server, config: &Config) -> bool {
-    let pool =
-        config.http.as_ref().is_some_and(|http| http.app.root.is_none() && !http.pool.command.is_empty());
-    let own =
-        config.http.as_ref().is_some_and(|http| http.app.root.is_none()) && !config.server.command.is_empty();
-    matches!(server.app, App::None) && (pool || own)
+    let named = |http: &rr_config::Http| {
+        http.app.root.is_none() && !(http.pool.command.is_empty() && config.server.command.is_empty())
+    };
+    matches!(server.app, App::None) && config.http.as_ref().is_some_and(named)
 }
 
 pub(crate) fn run(launch: Launch) -> PhpResult<i64> {

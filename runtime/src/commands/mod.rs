@@ -3,7 +3,6 @@
 
 mod fork;
 
-use crate::admin::COMPATIBLE;
 use crate::generation::Nursery;
 use crate::obituaries::Obituaries;
 use crate::output::{self, Tail};
@@ -18,6 +17,7 @@ use rr_pool::{Ended, Interrupt, Process, Spawned};
 use rr_process::Script;
 use rr_relay::{Greeted, Pump, Relay, Worker};
 use rr_service::command;
+use rr_wire::COMPATIBLE;
 use rr_wire::relay::{self, Said};
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -339,7 +339,8 @@ pub(crate) async fn on_init(init: &OnInit, base: &Base, obituaries: &Obituaries)
     }
     let mut base = base.clone();
     if let Some(user) = &init.user {
-        base.user = identity("server.on_init.user", user)?;
+        base.user =
+            rr_os::user::other(user, None).map_err(|error| format!("server.on_init.user: {error}"))?;
     }
     let failed = |why: String| match init.exit_on_error {
         true => Err(format!("server.on_init: {why}")),
@@ -365,16 +366,6 @@ pub(crate) async fn on_init(init: &OnInit, base: &Base, obituaries: &Obituaries)
     match exit == Exit::Code(0).to_string() {
         true => Ok(()),
         false => failed(format!("the command failed, {exit}: {}", child.tail.text())),
-    }
-}
-
-/// Whom to become; `None` is who this process is.
-fn identity(key: &str, name: &str) -> Result<Option<Identity>, String> {
-    let identity = rr_os::user::lookup(name, None).map_err(|error| format!("{key}: {error}"))?;
-    match rr_os::user::current() {
-        0 => Ok(Some(identity)),
-        current if current == identity.uid => Ok(None),
-        _ => Err(format!("{key}: only root can run a command as \"{name}\"")),
     }
 }
 

@@ -14,8 +14,7 @@ pub use place::Place;
 
 use std::io::Write;
 
-/// The version of RoadRunner whose place this program takes, which drivers look for.
-pub const COMPATIBLE: &str = "2025.1.15";
+pub use rr_wire::COMPATIBLE;
 
 /// What the caller knows.
 #[derive(Debug, Clone)]

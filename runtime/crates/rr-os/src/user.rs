@@ -16,6 +16,21 @@ pub struct Identity {
     pub home: String,
 }
 
+/// Whom to become so that programs run as `user`; `None` is who this process is.
+///
+/// # Errors
+/// There is no such user or group, or only root could become that one; the text says so.
+pub fn other(user: &str, group: Option<&str>) -> Result<Option<Identity>, String> {
+    let identity = lookup(user, group).map_err(|error| error.to_string())?;
+    match current() {
+        0 => Ok(Some(identity)),
+        current if current == identity.uid => Ok(None),
+        _ => {
+            Err(format!("only root can run programs as \"{user}\"; start the server as root or as that user"))
+        }
+    }
+}
+
 /// Looks `user` up (a name or a number), with `group` instead of its primary group where given.
 ///
 /// # Errors

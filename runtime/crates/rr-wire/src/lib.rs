@@ -15,6 +15,9 @@ pub mod report;
 pub mod rpc;
 pub mod vitals;
 
+/// The version of RoadRunner whose place this server takes; clients and drivers compare it.
+pub const COMPATIBLE: &str = "2025.1.15";
+
 pub use frame::{Bits, Flags, FrameError, Header, MAX_HEADER, PREFIX};
 
 /// Feeds arbitrary bytes to every parser of this crate. Used by the fuzz target and by the corpus replay.

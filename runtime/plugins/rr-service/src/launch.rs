@@ -47,7 +47,8 @@ impl Launcher {
     /// Starts a process of a service.
     pub(crate) fn start(&self, settings: &Settings) -> Result<Started, String> {
         let words = command::split(&settings.command)?;
-        let user = settings.user.as_deref().map(identity).transpose()?.flatten();
+        let whom = |user| rr_os::user::other(user, None).map_err(|error| format!("user: {error}"));
+        let user = settings.user.as_deref().map(whom).transpose()?.flatten();
         let env = self.environment(settings, user.as_ref());
         let path = env.iter().rev().find(|(name, _)| name == b"PATH").map(|(_, path)| path.clone());
         let path = path.unwrap_or_else(|| b"/usr/local/bin:/usr/bin:/bin".to_vec());
@@ -100,17 +101,5 @@ impl Launcher {
             env.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         }
         env
-    }
-}
-
-/// Whom to become; `None` is who this process is.
-fn identity(user: &str) -> Result<Option<Identity>, String> {
-    let identity = rr_os::user::lookup(user, None).map_err(|error| format!("user: {error}"))?;
-    match rr_os::user::current() {
-        0 => Ok(Some(identity)),
-        current if current == identity.uid => Ok(None),
-        _ => {
-            Err(format!("user: only root can run it as \"{user}\"; start the server as root or as that user"))
-        }
     }
 }

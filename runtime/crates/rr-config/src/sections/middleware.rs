@@ -1,7 +1,7 @@
 //! `http.middleware` and the sections of its members. Owns the names, and what is refused before a server starts:
 //! patterns, networks and headers that cannot be.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::net::IpAddr;
 
 use super::http::Http;
@@ -211,7 +211,7 @@ impl Kind<Vec<Trusted>> for Subnets {
                 continue;
             }
             let network = match text.parse::<IpNet>() {
-                Ok(network) => Trusted::Network(network.trunc()),
+                Ok(network) => Trusted::Network(canonical(network.trunc())),
                 Err(_) if text.eq_ignore_ascii_case("unix") => Trusted::Unix,
                 Err(_) => match text.parse::<IpAddr>() {
                     Ok(address) => Trusted::Network(address.to_canonical().into()),
@@ -229,6 +229,16 @@ impl Kind<Vec<Trusted>> for Subnets {
     }
     fn show(&self, _: &Vec<Trusted>) -> String {
         String::new()
+    }
+}
+
+/// A network of IPv4 that is written as one of IPv6: peers are looked up by their own kind of address.
+fn canonical(network: IpNet) -> IpNet {
+    match (network.addr().to_canonical(), network.prefix_len()) {
+        (IpAddr::V4(address), prefix @ 96..) if network.addr().is_ipv6() => {
+            Ipv4Net::new(address, prefix - 96).map_or(network, IpNet::V4)
+        }
+        _ => network,
     }
 }
 

@@ -52,7 +52,10 @@ fn hs_02_a_section_and_its_name_need_each_other() {
 /// HS-10.
 #[test]
 fn hs_10_networks_are_networks() {
-    let trusted = load(&http("trusted_subnets: ['10.1.2.3/8', '::1', unix, fc00::/7]")).http.unwrap();
+    let trusted =
+        load(&http("trusted_subnets: ['10.1.2.3/8', '::1', unix, fc00::/7, '::ffff:10.0.0.0/104']"))
+            .http
+            .unwrap();
     let shown: Vec<String> = trusted
         .trusted_subnets
         .iter()
@@ -61,7 +64,7 @@ fn hs_10_networks_are_networks() {
             Trusted::Unix => "unix".to_owned(),
         })
         .collect();
-    assert_eq!(shown, ["10.0.0.0/8", "::1/128", "unix", "fc00::/7"]);
+    assert_eq!(shown, ["10.0.0.0/8", "::1/128", "unix", "fc00::/7", "10.0.0.0/8"]);
     for wrong in ["10.0.0.0/33", "10.0.0/8", "localhost", "::/129"] {
         let text = format!(
             ".rr.yaml:4: http.trusted_subnets: \"{wrong}\" is no network; write e.g. 10.0.0.0/8, fc00::/7, an address or unix"

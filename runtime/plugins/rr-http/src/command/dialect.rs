@@ -151,7 +151,12 @@ pub(crate) fn native(frame: ReplyFrame) -> Result<ReplyFrame, String> {
         return Err(format!("a header named {:?}", String::from_utf8_lossy(wire::FILE)));
     }
     let mut context = Vec::with_capacity(frame.context.len());
-    let headers = || answer.headers.iter().map(|(name, value)| (name.as_bytes(), &value[..]));
+    // Nor may a program call its own answer the server's.
+    let own = |name: &str| name.eq_ignore_ascii_case(wire::FAILED);
+    let headers = || {
+        let others = answer.headers.iter().filter(|(name, _)| !own(name));
+        others.map(|(name, value)| (name.as_bytes(), &value[..]))
+    };
     wire::encode_response(&mut context, status, headers).map_err(|error| error.to_string())?;
     Ok(ReplyFrame { context: context.into(), ..frame })
 }
@@ -198,6 +203,9 @@ mod tests {
         assert_eq!(read(Flags::JSON, br#"{"headers":{":file":["/etc/hostname"]}}"#), error);
         let proto = b"\x08\xc8\x01\x12\x0e\x0a\x05:file\x12\x05\x0a\x03/x/";
         assert_eq!(read(Flags::PROTO, proto), error);
+        // A header of ours that means the server's own answer is left out.
+        let answer = br#"{"status":500,"headers":{"RR-Failed":["1"],"X-A":["1"]}}"#;
+        assert_eq!(read(Flags::JSON, answer), Ok((500, vec![("X-A".to_owned(), "1".to_owned())])));
     }
 
     #[test]

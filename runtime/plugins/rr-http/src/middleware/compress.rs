@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rr_pool::ExecError;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::task::JoinHandle;
 
@@ -34,6 +34,8 @@ const WINDOW: u8 = 15;
 pub(crate) struct Encoders {
     idle: Mutex<Vec<Compress>>,
     taken: AtomicUsize,
+    /// The log has been told that they are too few.
+    told: AtomicBool,
 }
 
 impl Encoders {
@@ -41,7 +43,9 @@ impl Encoders {
     pub(crate) fn take(self: &Arc<Self>) -> Option<Encoder> {
         let one_more = |taken| (taken < MOST).then_some(taken + 1);
         if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            tracing::debug!(target: "http", "a response is not compressed: {MOST} others are already");
+            if !self.told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(target: "http", "responses are no longer compressed while {MOST} others are; streams that are open count");
+            }
             return None;
         }
         let stream = self.idle.lock().pop();
