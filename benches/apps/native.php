@@ -19,6 +19,13 @@ function cost(int $turns, callable $loop): float
     return $best;
 }
 
+/** The value in the middle. */
+function median(array $values): float
+{
+    sort($values);
+    return $values[intdiv(count($values), 2)];
+}
+
 function figure(string $name, float $value, string $unit = 'ns'): string
 {
     return sprintf("%s %.1f %s\n", $name, $value, $unit);
@@ -85,18 +92,21 @@ function alone(string $folder): string
             $value = apcu_fetch($names[$turn % KEYS]);
         }
     }) - $bare);
-    $trip = cost(5_000, function (int $turns) use ($kv) {
-        for ($turn = 0; $turn < $turns; $turn++) {
-            $kv->expire('nothing', 60);
-        }
-    });
-    $text .= figure('channel_round_trip', $trip);
-    $set = cost(5_000, function (int $turns) use ($kv, $names, $value) {
-        for ($turn = 0; $turn < $turns; $turn++) {
-            $kv->set($names[$turn % KEYS], $value);
-        }
-    });
-    $text .= figure('kv_set', $set) . figure('kv_set_over_round_trip', $set - $trip);
+    // One after the other, so that what a wake-up costs at that moment falls on both: the median of each, and that of the
+    // differences of neighbours.
+    [$trips, $sets, $more] = [[], [], []];
+    for ($turn = 0; $turn < 10_000; $turn++) {
+        $began = hrtime(true);
+        $kv->expire('nothing', 60);
+        $between = hrtime(true);
+        $kv->set($names[$turn % KEYS], $value);
+        $ended = hrtime(true);
+        $trips[] = $between - $began;
+        $sets[] = $ended - $between;
+        $more[] = $ended - 2 * $between + $began;
+    }
+    $text .= figure('channel_round_trip', median($trips)) . figure('kv_set', median($sets));
+    $text .= figure('kv_set_over_round_trip', median($more));
     $text .= figure('apcu_store', cost(100_000, function (int $turns) use ($names, $value) {
         for ($turn = 0; $turn < $turns; $turn++) {
             apcu_store($names[$turn % KEYS], $value);
