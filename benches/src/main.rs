@@ -94,6 +94,7 @@ fn run(keeper: &Keeper, options: &Options) -> usize {
         let result = match part {
             Part::Throughput(case) => parts::throughput::run(keeper, options, case),
             Part::Web => parts::throughput::web(keeper, options),
+            Part::Slim => parts::throughput::slim(keeper, options),
             _ if !options.with_ours() && part != Part::Idle => {
                 println!("\n{}: skipped, it measures `ours` only", part.name());
                 Ok(())

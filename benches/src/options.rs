@@ -13,7 +13,7 @@ usage: compare [options]
   --rounds N       runs per peer and case, interleaved; medians are printed (3)
   --connections N  wrk connections in hello, big and echo (32)
   --repeats N      kills in replace, reloads in reload (100)
-  --only LIST      of hello,big,echo,web,replace,pss,idle,reload (all)
+  --only LIST      of hello,big,echo,web,slim,replace,pss,idle,reload (all)
   --peers LIST     of ours,raw,fpm (all)
   --extension PATH the extension to measure
   --php PATH       the php to load it into (php)";
@@ -23,6 +23,7 @@ usage: compare [options]
 pub(crate) enum Part {
     Throughput(Case),
     Web,
+    Slim,
     Replace,
     Pss,
     Idle,
@@ -30,11 +31,12 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 8] = [
+    const ALL: [Part; 9] = [
         Part::Throughput(Case::Hello),
         Part::Throughput(Case::Big),
         Part::Throughput(Case::Echo),
         Part::Web,
+        Part::Slim,
         Part::Replace,
         Part::Pss,
         Part::Idle,
@@ -45,6 +47,7 @@ impl Part {
         match self {
             Part::Throughput(case) => case.name(),
             Part::Web => "web",
+            Part::Slim => "slim",
             Part::Replace => "replace",
             Part::Pss => "pss",
             Part::Idle => "idle",

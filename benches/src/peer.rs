@@ -20,6 +20,10 @@ pub(crate) enum Kind {
     Files,
     Classic,
     Snapshot,
+    /// A Slim app behind our server.
+    Slim,
+    /// The same behind nginx and php-fpm.
+    SlimFpm,
 }
 
 impl Kind {
@@ -38,6 +42,8 @@ impl Kind {
             Kind::Files => "files",
             Kind::Classic => "classic",
             Kind::Snapshot => "snapshot",
+            Kind::Slim => "slim",
+            Kind::SlimFpm => "slim-fpm",
         }
     }
 }
@@ -48,6 +54,7 @@ pub(crate) enum App {
     Hello,
     Heavy,
     Web(Kind),
+    Slim,
 }
 
 impl App {
@@ -56,6 +63,7 @@ impl App {
             App::Hello => "hello",
             App::Heavy => "heavy (150 MB)",
             App::Web(kind) => kind.name(),
+            App::Slim => "slim",
         }
     }
 
@@ -64,6 +72,7 @@ impl App {
             App::Hello => file("../examples/hello/server.php"),
             App::Heavy => file("apps/heavy.php"),
             App::Web(_) => file("apps/web.php"),
+            App::Slim => file("apps/slim/server.php"),
         }
     }
 }
@@ -90,18 +99,24 @@ impl Peer {
             Kind::Globals | Kind::Files | Kind::Classic | Kind::Snapshot => {
                 Self::ours(keeper, options, App::Web(kind), 2)
             }
+            Kind::Slim => {
+                let mut peer = Self::ours(keeper, options, App::Slim, 2)?;
+                peer.kind = kind;
+                Ok(peer)
+            }
             Kind::Raw => {
                 let address = free_address()?;
                 let mut command = Keeper::command(std::env::current_exe()?.with_file_name("raw_hyper"));
                 command.arg(address.to_string());
                 Self::ready(kind, address, vec![keeper.start("raw_hyper", command)?])
             }
-            Kind::Fpm => {
+            Kind::Fpm | Kind::SlimFpm => {
                 let address = free_address()?;
-                let [fpm, nginx] = nginx::commands(keeper, address, &file("fpm/index.php")?)?;
+                let index = if kind == Kind::Fpm { "fpm/index.php" } else { "apps/slim/index.php" };
+                let [fpm, nginx] = nginx::commands(keeper, address, &file(index)?)?;
                 let processes = vec![keeper.start("php-fpm", fpm)?, keeper.start("nginx", nginx)?];
                 let peer = Self::ready(kind, address, processes)?;
-                if http::get(address, "/opcache", START_LIMIT)?.text() != "1" {
+                if kind == Kind::Fpm && http::get(address, "/opcache", START_LIMIT)?.text() != "1" {
                     return Err("php-fpm runs without opcache".into());
                 }
                 Ok(peer)

@@ -354,6 +354,8 @@ fn a_function_makes_the_handler_and_loops_use_it_too() {
     let ways = [
         "$server->psr($address, fn ($app) => new Handler($app))->run();",
         "$server->psr($address, new Handler('app'))->run();",
+        "$server->psr($address, fn ($app) => new RequestHandler(
+             fn ($request) => new Response(200, [], $app . $request->getUri()->getPath())))->run();",
         "$server->http($address, new Handler('app'))->run();",
         "$server->httpLoop($address, function (Worker $worker, $app) {
              $handler = new RequestHandler(new Handler($app));

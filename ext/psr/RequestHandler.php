@@ -58,17 +58,21 @@ final class RequestHandler
     }
 
     /**
-     * What `Server::psr()` runs: `$handler` is a PSR-15 handler, a function from what `boot()` has returned to one, or
-     * null for what `boot()` has returned.
+     * What `Server::psr()` runs: `$handler` is a PSR-15 handler or an object of this class, a function from what `boot()` has
+     * returned to one, or null for what `boot()` has returned.
      *
      * @internal
      */
     public static function forServer(mixed $handler, mixed $app, mixed $factories): self
     {
-        if (!$handler instanceof RequestHandlerInterface && \is_callable($handler)) {
+        $isReady = $handler instanceof RequestHandlerInterface || $handler instanceof self;
+        if (!$isReady && \is_callable($handler)) {
             $handler = $handler($app);
         }
         $handler ??= $app;
+        if ($handler instanceof self && $factories === null) {
+            return $handler;
+        }
         if (!$handler instanceof RequestHandlerInterface) {
             throw new \InvalidArgumentException(
                 'Server::psr(): expected a Psr\Http\Server\RequestHandlerInterface, got ' . \get_debug_type($handler)

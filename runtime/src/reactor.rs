@@ -33,6 +33,7 @@ impl Reactor {
             .enable_all()
             .thread_name("rr-blocking")
             .max_blocking_threads(4)
+            .on_thread_start(rr_os::patience::end)
             .on_thread_park(move || {
                 if !parking.page().sleep() {
                     // Waking a task in this hook keeps the thread from parking.

@@ -214,6 +214,10 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let thread = std::thread::Builder::new()
         .name("rr-shard-0".to_owned())
         .spawn(move || {
+            // To take a processor from a worker because another has answered costs more than to find both answers later.
+            if let Err(error) = rr_os::patience::begin() {
+                tracing::debug!(target: "server", %error, "the server's thread preempts workers");
+            }
             for (_, storage) in storages.iter() {
                 runtime.spawn(storage.clone().run());
             }

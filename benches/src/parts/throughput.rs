@@ -1,11 +1,13 @@
 //! hello, big, echo: requests per second, latency and CPU per request of each peer, in interleaved rounds.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::cpu::Snapshot;
 use crate::keeper::Keeper;
 use crate::options::Options;
-use crate::peer::{Kind, Peer};
+use crate::peer::{Kind, Peer, file};
 use crate::stats::median;
 use crate::wrk::{Report, Script, Wrk};
 use crate::{Result, http};
@@ -17,6 +19,8 @@ pub(crate) enum Case {
     Hello,
     Big,
     Echo,
+    /// What a page of an app costs.
+    Slim,
 }
 
 impl Case {
@@ -25,6 +29,7 @@ impl Case {
             Case::Hello => "hello",
             Case::Big => "big",
             Case::Echo => "echo",
+            Case::Slim => "slim",
         }
     }
 
@@ -33,6 +38,7 @@ impl Case {
             Case::Hello => "/",
             Case::Big => "/big",
             Case::Echo => "/echo",
+            Case::Slim => "/list/all?below=50",
         }
     }
 
@@ -41,6 +47,7 @@ impl Case {
             Case::Hello => "GET /, 13 bytes",
             Case::Big => "GET /big, 64 KiB",
             Case::Echo => "POST /echo, 10 KiB there and back",
+            Case::Slim => "GET /list/all?below=50, a Slim app, 9 KB",
         }
     }
 
@@ -48,7 +55,7 @@ impl Case {
     const fn bar_over_raw(self) -> f64 {
         match self {
             Case::Hello => 2.0,
-            Case::Big | Case::Echo => 1.5,
+            Case::Big | Case::Echo | Case::Slim => 1.5,
         }
     }
 
@@ -57,6 +64,7 @@ impl Case {
             Case::Hello => 13,
             Case::Big => 65536,
             Case::Echo => ECHO_BYTES,
+            Case::Slim => 9127,
         }
     }
 }
@@ -74,14 +82,58 @@ pub(crate) fn web(keeper: &Keeper, options: &Options) -> Result<()> {
     compare(keeper, options, Case::Hello, &kinds)
 }
 
+/// An app of a framework behind our server, behind php-fpm, and behind nothing at all: PHP that calls it in a loop.
+pub(crate) fn slim(keeper: &Keeper, options: &Options) -> Result<()> {
+    let kinds: &[Kind] =
+        if options.peers.contains(&Kind::Fpm) { &[Kind::Slim, Kind::SlimFpm] } else { &[Kind::Slim] };
+    let script = file("apps/slim/bare.php")?;
+    let mut bare = Vec::new();
+    let peers = measure(keeper, options, Case::Slim, kinds, || {
+        let output = Command::new(&options.php)
+            .args(["-d", "opcache.enable_cli=1"])
+            .args([&script, Path::new(&options.seconds.to_string())])
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        bare.push(text.trim().parse::<f64>().map_err(|_| format!("bare.php printed {text:?}"))?);
+        Ok(())
+    })?;
+    print(options, Case::Slim, &peers);
+    let bare = median(bare);
+    println!("  bare: {bare:.1} µs, PHP alone calls the app in a loop");
+    let cpu = |kind| {
+        let (_, rounds) = peers.iter().find(|(peer, _)| peer.kind == kind)?;
+        Some(median(rounds.iter().map(|round| round.cpu_micros).collect()))
+    };
+    if let Some(ours) = cpu(Kind::Slim) {
+        println!("  slim/bare: CPU per request {:.2} (bar ≤ 1.15)", ours / bare);
+        if let Some(fpm) = cpu(Kind::SlimFpm) {
+            println!("  slim/slim-fpm: CPU per request {:.2} (bar ≤ 0.4)", ours / fpm);
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn run(keeper: &Keeper, options: &Options, case: Case) -> Result<()> {
     compare(keeper, options, case, &options.peers)
 }
 
 fn compare(keeper: &Keeper, options: &Options, case: Case, kinds: &[Kind]) -> Result<()> {
+    let peers = measure(keeper, options, case, kinds, || Ok(()))?;
+    print(options, case, &peers);
+    Ok(())
+}
+
+/// Measures each kind once a round, and then what has no server.
+fn measure(
+    keeper: &Keeper,
+    options: &Options,
+    case: Case,
+    kinds: &[Kind],
+    mut beside: impl FnMut() -> Result<()>,
+) -> Result<Vec<(Peer, Vec<Round>)>> {
     let script = match case {
         Case::Echo => Script::post(keeper, ECHO_BYTES)?,
-        Case::Hello | Case::Big => Script::get(keeper)?,
+        Case::Hello | Case::Big | Case::Slim => Script::get(keeper)?,
     };
     let mut peers = Vec::new();
     for &kind in kinds {
@@ -102,9 +154,9 @@ fn compare(keeper: &Keeper, options: &Options, case: Case, kinds: &[Kind]) -> Re
             let used = before.until(&before.again(&peer.roots()));
             rounds.push(Round { cpu_micros: per_request(used, report.requests), report });
         }
+        beside()?;
     }
-    print(options, case, &peers);
-    Ok(())
+    Ok(peers)
 }
 
 /// A peer that answers something else than the others would be fast for nothing.
@@ -112,7 +164,7 @@ fn check(peer: &Peer, case: Case) -> Result<()> {
     let limit = Duration::from_secs(10);
     let answer = match case {
         Case::Echo => http::request(peer.address, "POST", case.path(), &[b'x'; ECHO_BYTES], limit),
-        Case::Hello | Case::Big => http::get(peer.address, case.path(), limit),
+        Case::Hello | Case::Big | Case::Slim => http::get(peer.address, case.path(), limit),
     };
     match answer {
         Ok(answer) if answer.status == 200 && answer.body.len() == case.answer_bytes() => Ok(()),

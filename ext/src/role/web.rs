@@ -10,6 +10,7 @@ use rr_wire::log::Level;
 use rr_worker::{Event, Session, Unit};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -24,20 +25,43 @@ pub(crate) enum Served<'a> {
 /// The texts that PHP holds pointers to while a request runs.
 #[derive(Debug, Default)]
 struct Held {
-    method: CString,
-    query: CString,
-    uri: CString,
-    content_type: Option<CString>,
-    cookie: Option<CString>,
-    authorization: Option<CString>,
-    path: CString,
+    /// One after the other, each with its NUL.
+    bytes: Vec<u8>,
+    method: Range<usize>,
+    query: Range<usize>,
+    uri: Range<usize>,
+    content_type: Option<Range<usize>>,
+    cookie: Option<Range<usize>>,
+    authorization: Option<Range<usize>>,
+    path: Range<usize>,
     root: usize,
+}
+
+impl Held {
+    /// Adds a text made of `pieces`; `None` if it has a NUL.
+    fn add<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Range<usize>> {
+        let begin = self.bytes.len();
+        for piece in pieces {
+            self.bytes.extend_from_slice(piece);
+        }
+        if self.bytes[begin..].contains(&0) {
+            return None;
+        }
+        self.bytes.push(0);
+        Some(begin..self.bytes.len())
+    }
+
+    fn text(&self, at: &Range<usize>) -> &CStr {
+        CStr::from_bytes_with_nul(&self.bytes[at.clone()]).unwrap_or_default()
+    }
 }
 
 thread_local! {
     static STOPPED: Cell<bool> = const { Cell::new(false) };
     static SERVED: Cell<u64> = const { Cell::new(0) };
     static GREETED: Cell<bool> = const { Cell::new(false) };
+    /// What the last request's texts were in.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Serves until told to stop. Returns the exit code.
@@ -49,8 +73,8 @@ pub(crate) fn serve(served: &Served<'_>, place: Place, app: &Zval) -> i32 {
     }
     web_variables::settle(place);
     loop {
-        let Some(mut held) = next() else { return 0 };
-        let sound = run(&mut held, served, classic, Some(app));
+        let Some(held) = next() else { return 0 };
+        let sound = run(held, served, classic, Some(app));
         hooks::flush_output();
         if !sound {
             return 255;
@@ -66,8 +90,8 @@ pub(crate) fn handle(callable: &Callable) -> Option<bool> {
     if !GREETED.with(|greeted| greeted.replace(true)) && worker::hello().is_err() {
         return None;
     }
-    let mut held = next()?;
-    let sound = run(&mut held, &Served::Callable(callable), false, None);
+    let held = next()?;
+    let sound = run(held, &Served::Callable(callable), false, None);
     hooks::flush_output();
     Some(sound)
 }
@@ -131,15 +155,10 @@ fn accept(unit: Unit) -> Option<Held> {
     let Unit { payload, context, more, .. } = unit;
     let place = web_variables::place()?;
     let view = RequestView::parse(payload.get(..context)?).ok()?;
-    let text = |bytes: &[u8]| CString::new(bytes).ok();
-    let joined = |name: &str, between: &[u8]| {
-        let mut values = view.headers().filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value);
-        let mut all = values.next()?.to_vec();
-        for value in values {
-            all.extend_from_slice(between);
-            all.extend_from_slice(value);
-        }
-        CString::new(all).ok()
+    let joined = |held: &mut Held, name: &str, between: &'static [u8]| {
+        let values = || view.headers().filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value);
+        let first = values().next()?;
+        held.add([first].into_iter().chain(values().skip(1).flat_map(|value| [between, value])))
     };
     let [method, _, _, target, _, script, _] = view.fields();
     let (_, query) = web_variables::split(target);
@@ -147,33 +166,33 @@ fn accept(unit: Unit) -> Option<Held> {
         b"" => place.script.as_bytes(),
         script => script,
     };
-    let path = [place.root.as_os_str().as_bytes(), script].concat();
-    let stated = joined("content-length", b",").and_then(|length| length.to_str().ok()?.parse().ok());
-    let held = Held {
-        method: text(method)?,
-        query: text(query)?,
-        uri: text(target)?,
-        content_type: joined("content-type", b","),
-        cookie: joined("cookie", b"; "),
-        authorization: joined("authorization", b","),
-        path: text(&path)?,
-        root: place.root.as_os_str().len(),
-    };
+    let root = place.root.as_os_str().as_bytes();
+    let mut held = Held { bytes: SPARE.take(), root: root.len(), ..Held::default() };
+    held.bytes.clear();
+    held.method = held.add([method])?;
+    held.query = held.add([query])?;
+    held.uri = held.add([target])?;
+    held.path = held.add([root, script])?;
+    held.content_type = joined(&mut held, "content-type", b",");
+    held.cookie = joined(&mut held, "cookie", b"; ");
+    held.authorization = joined(&mut held, "authorization", b",");
+    let stated = joined(&mut held, "content-length", b",");
+    let stated = stated.and_then(|length| held.text(&length).to_str().ok()?.parse().ok());
     let content_length = stated.or((!more && payload.len() > context).then(|| payload.len() - context));
     web_unit::open(payload, context, more, content_length);
     Some(held)
 }
 
-fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) -> bool {
+fn run(held: Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) -> bool {
     let content_length = web_unit::content_length();
     let texts = Texts {
-        method: &held.method,
-        query: &held.query,
-        uri: &held.uri,
-        content_type: held.content_type.as_deref(),
-        cookie: held.cookie.as_deref(),
-        authorization: held.authorization.as_deref(),
-        path: &held.path,
+        method: held.text(&held.method),
+        query: held.text(&held.query),
+        uri: held.text(&held.uri),
+        content_type: held.content_type.as_ref().map(|at| held.text(at)),
+        cookie: held.cookie.as_ref().map(|at| held.text(at)),
+        authorization: held.authorization.as_ref().map(|at| held.text(at)),
+        path: held.text(&held.path),
         content_length: content_length.and_then(|length| i64::try_from(length).ok()).unwrap_or(0),
         root: held.root,
         protocol: web_unit::protocol(),
@@ -189,8 +208,8 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) 
                     false => Outcome::Bailed,
                 })
             }
-            Served::File if classic => settle(web::execute(&held.path)),
-            Served::File => run_files(&held.path),
+            Served::File if classic => settle(web::execute(texts.path)),
+            Served::File => run_files(texts.path),
         };
         if ended != Ended::Broken {
             vitals::tell();
@@ -205,6 +224,7 @@ fn run(held: &mut Held, served: &Served<'_>, classic: bool, app: Option<&Zval>) 
     if !classic {
         leaks::check();
     }
+    SPARE.set(held.bytes);
     ended && (sound || classic)
 }
 

@@ -3,7 +3,7 @@
 use crate::api::server::{App, Server};
 use crate::zend;
 use rr_config::Mode;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) classic: bool,
     /// Apps of FrankenPHP's worker API shall find themselves in one.
     pub(crate) frankenphp: bool,
+    /// `USER` and `HOME` of the worker's environment.
+    pub(crate) owner: [Option<OsString>; 2],
 }
 
 /// The plan of a web pool.
@@ -54,7 +56,8 @@ impl Plan {
             (App::Globals(_) | App::None, Some(root)) => (absolute(root), format!("/{}", app.index)),
         };
         let classic = app.mode == Mode::Classic && matches!(server.app, App::None);
-        Some(Self { place: Place { root, script, classic, frankenphp: app.frankenphp }, app, uploads })
+        let place = Place { root, script, classic, frankenphp: app.frankenphp, owner: [None, None] };
+        Some(Self { place, app, uploads })
     }
 
     /// Gives PHP the settings of a web server: php.ini's where the command line's PHP forces others, then those of

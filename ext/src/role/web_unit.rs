@@ -27,7 +27,7 @@ struct State {
     /// The parts of a form; read once.
     form: Option<Vec<u8>>,
     form_at: usize,
-    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    headers: Fields,
     status: Option<u16>,
     body: Vec<u8>,
     head_sent: bool,
@@ -38,6 +38,43 @@ struct State {
     /// Development mode: what to say instead of it, and whether also in place of what the script has printed.
     report: Option<(String, bool)>,
     open: bool,
+}
+
+/// Headers in the order in which they came.
+#[derive(Debug, Default)]
+struct Fields {
+    /// Names and values, one after the other.
+    bytes: Vec<u8>,
+    /// Where each name ends, and its value.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Fields {
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        let name = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((name, self.bytes.len()));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        let ends = begins.zip(&self.ends);
+        ends.map(|(begin, &(name, end))| (&self.bytes[begin..name], &self.bytes[name..end]))
+    }
+
+    fn remove(&mut self, name: &str) {
+        let mut rest = Self::default();
+        for (key, value) in self.iter().filter(|(key, _)| !key.eq_ignore_ascii_case(name.as_bytes())) {
+            rest.push(key, value);
+        }
+        *self = rest;
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
 }
 
 thread_local! {
@@ -141,12 +178,9 @@ impl State {
             let status = self.status.unwrap_or(500);
             let sized = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
             if last && !sized && self.body.len() > STATED {
-                self.headers.push((b"Content-Length".to_vec(), self.body.len().to_string().into_bytes()));
+                self.headers.push(b"Content-Length", self.body.len().to_string().as_bytes());
             }
-            let headers = &self.headers;
-            let encoded = encode_response(&mut head, status, || {
-                headers.iter().map(|(name, value)| (&name[..], &value[..]))
-            });
+            let encoded = encode_response(&mut head, status, || self.headers.iter());
             if let Err(error) = encoded {
                 hooks::write(Level::Error, error.to_string().as_bytes());
                 return true;
@@ -174,20 +208,20 @@ impl State {
 
 // -- what PHP calls ------------------------------------------------------------------------------------------------
 
-/// The request body as PHP may read it; fills `into` unless the body ends. As with PHP's own parser there is nothing
+/// The request body as PHP may read it, `room` bytes in pieces unless it ends. As with PHP's own parser there is nothing
 /// left of a form.
-pub(crate) fn read(into: &mut [u8]) -> usize {
-    if is_form() { 0 } else { pull(into) }
+pub(crate) fn read(room: usize, put: impl FnMut(&[u8])) -> usize {
+    if is_form() { 0 } else { pull(room, put) }
 }
 
-/// The body, whatever it is; fills `into` unless it ends.
-fn pull(into: &mut [u8]) -> usize {
+/// The body, whatever it is: `room` bytes of it in pieces unless it ends.
+fn pull(room: usize, mut put: impl FnMut(&[u8])) -> usize {
     let mut filled = 0;
-    while filled < into.len() {
+    while filled < room {
         let taken = with(|state| {
             let rest = &state.payload[state.context + state.taken..];
-            let count = rest.len().min(into.len() - filled);
-            into[filled..filled + count].copy_from_slice(&rest[..count]);
+            let count = rest.len().min(room - filled);
+            put(&rest[..count]);
             state.taken += count;
             (count, state.more)
         });
@@ -218,7 +252,7 @@ fn pull(into: &mut [u8]) -> usize {
 
 /// A header of the response.
 pub(crate) fn header(name: &[u8], value: &[u8]) {
-    with(|state| state.headers.push((name.to_vec(), value.to_vec())));
+    with(|state| state.headers.push(name, value));
 }
 
 /// The headers are complete.
@@ -269,9 +303,9 @@ pub(crate) fn finish(end: End) -> bool {
         text => {
             let status = *state.status.get_or_insert(500);
             if text.is_some() && state.body.is_empty() && status >= 500 {
-                state.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
-                state.headers.push((b"Content-Type".to_vec(), b"text/plain; charset=utf-8".to_vec()));
-                state.headers.push((FAILED.as_bytes().to_vec(), Vec::new()));
+                state.headers.remove("content-type");
+                state.headers.push(b"Content-Type", b"text/plain; charset=utf-8");
+                state.headers.push(FAILED.as_bytes(), b"");
                 let text = if status == 504 { "Gateway Timeout\n" } else { "Internal Server Error\n" };
                 state.body.extend_from_slice(text.as_bytes());
             }
@@ -308,14 +342,7 @@ pub(crate) fn next_part<T>(make: impl FnOnce(&Part<'_>) -> T) -> Option<T> {
             return None;
         }
         let mut block = Vec::new();
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = pull(&mut piece);
-            block.extend_from_slice(&piece[..read]);
-            if read < piece.len() {
-                break;
-            }
-        }
+        pull(usize::MAX, |piece| block.extend_from_slice(piece));
         with(|state| state.form = Some(block));
     }
     with(|state| {

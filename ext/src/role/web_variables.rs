@@ -13,7 +13,8 @@ thread_local! {
 }
 
 /// In a worker, once: where its files are.
-pub(crate) fn settle(place: Place) {
+pub(crate) fn settle(mut place: Place) {
+    place.owner = ["USER", "HOME"].map(std::env::var_os);
     PLACE.with(|slot| slot.replace(Some(Rc::new(place))));
 }
 
@@ -64,11 +65,10 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
             }
         }
     }
-    if let Some(user) = std::env::var_os("USER") {
-        server.set(b"USER", user.as_bytes());
-    }
-    if let Some(home) = std::env::var_os("HOME") {
-        server.set(b"HOME", home.as_bytes());
+    for (name, value) in [&b"USER"[..], b"HOME"].into_iter().zip(&place.owner) {
+        if let Some(value) = value {
+            server.set(name, value.as_bytes());
+        }
     }
     let (mut content_type, mut stated) = (&b""[..], &b""[..]);
     for (name, value) in view.headers() {
@@ -140,7 +140,7 @@ pub(crate) fn script_variables(server: &mut Variables) {
         ("DOCUMENT_ROOT", root),
         ("DOCUMENT_URI", script),
     ] {
-        server.set(name.as_bytes(), value);
+        server.other(name.as_bytes(), value);
     }
 }
 

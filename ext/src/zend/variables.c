@@ -1,4 +1,4 @@
-/* $_SERVER: some forty variables per request, whose names are made once. */
+/* $_SERVER: some forty variables per request, whose names are made once, and whose values seldom change. */
 
 #include "shim.h"
 
@@ -8,6 +8,8 @@
 
 /* In ext/src/zend/web.rs. */
 extern void rr_web_variables(zval *array);
+/* In web.c: a living worker's memory outlives a request. */
+extern bool rr_web_lives(void);
 
 /* Names that are remembered: clients may send any, and each one stays for good. */
 #define MOST_NAMES 256
@@ -19,32 +21,42 @@ typedef struct {
 	size_t length;
 	const char *name;
 	zend_string *key;
+	/* The request that has had it last. */
+	uint64_t request;
 } known_name;
 
 static HashTable *names;
 
-/* Requests resemble each other: what was the n-th name is so again. */
-static const known_name *order[64];
-static size_t turn;
+/* Longest value that is kept. */
+#define LONGEST_KEPT 512
 
-/* A key that needs neither memory nor hashing; NULL: it is not remembered and will not be. */
-static zend_string *remembered(const char *name, size_t length, bool header)
+/* Requests resemble each other: what was the n-th name is so again, and often its value too. */
+typedef struct {
+	known_name *known;
+	zend_string *value;
+} place;
+
+static place order[64];
+static size_t turn;
+static uint64_t request;
+
+/* The n-th variable's place; without a known name: it is not remembered and will not be. */
+static place *remembered(const char *name, size_t length, bool header)
 {
 	if (!names) {
 		names = malloc(sizeof(*names));
 		zend_hash_init(names, MOST_NAMES, NULL, NULL, 1);
 	}
-	const known_name **expected = &order[turn++ % (sizeof(order) / sizeof(*order))];
-	if (*expected && (*expected)->length == length && memcmp((*expected)->name, name, length) == 0) {
-		return (*expected)->key;
+	place *expected = &order[turn++ % (sizeof(order) / sizeof(*order))];
+	if (expected->known && expected->known->length == length && memcmp(expected->known->name, name, length) == 0) {
+		return expected;
 	}
-	known_name *known = zend_hash_str_find_ptr(names, name, length);
-	if (known) {
-		*expected = known;
-		return known->key;
+	expected->known = zend_hash_str_find_ptr(names, name, length);
+	if (expected->known) {
+		return expected;
 	}
 	if (zend_hash_num_elements(names) >= MOST_NAMES || length + 5 > LONGEST) {
-		return NULL;
+		return expected;
 	}
 	size_t prefix = header ? 5 : 0;
 	zend_string *key = zend_string_alloc(length + prefix, 1);
@@ -60,30 +72,60 @@ static zend_string *remembered(const char *name, size_t length, bool header)
 	char *copy = malloc(length + 1);
 	memcpy(copy, name, length);
 	copy[length] = 0;
-	known = malloc(sizeof(*known));
-	*known = (known_name) {length, copy, key};
-	zend_hash_str_add_ptr(names, name, length, known);
-	*expected = known;
-	return key;
+	expected->known = malloc(sizeof(*expected->known));
+	*expected->known = (known_name) {length, copy, key, 0};
+	zend_hash_str_add_ptr(names, name, length, expected->known);
+	return expected;
 }
+
+/* The value: the last request's if it is the same and this process's memory outlives requests. */
+static void fill(zval *text, place *at, const char *value, size_t length)
+{
+	if (at->value && ZSTR_LEN(at->value) == length && memcmp(ZSTR_VAL(at->value), value, length) == 0) {
+		ZVAL_STR_COPY(text, at->value);
+		return;
+	}
+	ZVAL_STRINGL_FAST(text, value, length);
+	if (rr_web_lives() && length <= LONGEST_KEPT && Z_REFCOUNTED_P(text)) {
+		zend_string *old = at->value;
+		at->value = zend_string_copy(Z_STR_P(text));
+		if (old) {
+			zend_string_release(old);
+		}
+	}
+}
+
+/* Whether this request has had a variable of that name; from now on it has. */
+static bool again(known_name *known)
+{
+	bool had = known->request == request;
+	known->request = request;
+	return had;
+}
+
+/* The array may have names that are not remembered. */
+static bool foreign;
 
 /* One variable of $_SERVER, or of another array of texts. */
 void rr_web_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
 {
 	zval text;
-	zend_string *key = remembered(name, name_length, false);
-	ZVAL_STRINGL_FAST(&text, value, length);
-	if (key) {
-		zend_hash_update(Z_ARRVAL_P(array), key, &text);
-	} else {
+	place *at = remembered(name, name_length, false);
+	fill(&text, at, value, length);
+	if (!at->known) {
 		zend_hash_str_update(Z_ARRVAL_P(array), name, name_length, &text);
+	} else if (foreign || again(at->known)) {
+		zend_hash_update(Z_ARRVAL_P(array), at->known->key, &text);
+	} else {
+		zend_hash_add_new(Z_ARRVAL_P(array), at->known->key, &text);
 	}
 }
 
-/* One whose name is not worth remembering, or might be that of a header. */
+/* One whose name is not worth remembering, or might be that of a header or of another variable. */
 void rr_web_other_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
 {
 	zval text;
+	foreign = true;
 	ZVAL_STRINGL_FAST(&text, value, length);
 	zend_hash_str_update(Z_ARRVAL_P(array), name, name_length, &text);
 }
@@ -103,10 +145,13 @@ static zend_string *header_key(const char *name, size_t length)
 void rr_web_header_variable(zval *array, const char *name, size_t name_length, const char *value, size_t length)
 {
 	zval text;
-	zend_string *key = remembered(name, name_length, true);
-	if (!key) {
-		key = header_key(name, name_length);
+	place *at = remembered(name, name_length, true);
+	if (at->known && !foreign && !again(at->known)) {
+		fill(&text, at, value, length);
+		zend_hash_add_new(Z_ARRVAL_P(array), at->known->key, &text);
+		return;
 	}
+	zend_string *key = at->known ? at->known->key : header_key(name, name_length);
 	zval *known = zend_hash_find(Z_ARRVAL_P(array), key);
 	if (known && Z_TYPE_P(known) == IS_STRING) {
 		const char *between = name_length == 6 && memcmp(name, "cookie", 6) == 0 ? "; " : ", ";
@@ -125,5 +170,7 @@ void rr_web_fill_server(zval *array)
 {
 	zend_hash_extend(Z_ARRVAL_P(array), 64, 0);
 	turn = 0;
+	request++;
+	foreign = zend_hash_num_elements(Z_ARRVAL_P(array)) > 0;
 	rr_web_variables(array);
 }

@@ -470,6 +470,11 @@ int rr_web_script_ends(void)
 
 static zend_execute_data *server_frame;
 
+bool rr_web_lives(void)
+{
+	return baseline.living;
+}
+
 /* In a worker whose requests are calls: without a frame that they come from, PHP takes an exception, and exit() too, for
  * the end of the process. It is that of Server::run(), which this process is in. */
 void rr_web_serve_calls(void)

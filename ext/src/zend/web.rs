@@ -295,12 +295,15 @@ unsafe fn slice<'a>(bytes: *const c_char, length: usize) -> &'a [u8] {
 /// `buffer` has room for `length` bytes.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn rr_web_read(buffer: *mut c_char, length: usize) -> usize {
-    // PHP's buffer need not hold anything yet.
-    let mut piece = vec![0; length];
-    let read = caught(0, || web_unit::read(&mut piece));
-    // SAFETY: `read` is at most `length`, for which there is room; the two do not overlap.
-    unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buffer.cast::<u8>(), read) };
-    read
+    let mut filled = 0;
+    let put = |piece: &[u8]| {
+        // SAFETY: all pieces together are at most `length` bytes, for which there is room.
+        let into = unsafe { buffer.cast::<u8>().add(filled) };
+        // SAFETY: the same, and nothing of ours is in PHP's buffer.
+        unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), into, piece.len()) };
+        filled += piece.len();
+    };
+    caught(0, || web_unit::read(length, put))
 }
 
 /// A header of the response.

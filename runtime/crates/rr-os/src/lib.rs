@@ -15,6 +15,7 @@ pub mod memory;
 pub mod message;
 pub mod notify;
 pub mod original;
+pub mod patience;
 pub mod proc;
 pub mod process;
 pub mod sentry;

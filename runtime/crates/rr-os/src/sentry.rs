@@ -235,6 +235,7 @@ impl Child<'_> {
     }
 
     fn prepare(&self) -> Result<(), ()> {
+        crate::patience::end();
         for (from, to) in [(self.input, 0), (self.output, 1), (self.errors, 2)] {
             // SAFETY: plain integers. The sources are no standard streams, see `park`.
             done(unsafe { libc::dup2(from.as_raw_fd(), to) }.into())?;
@@ -284,6 +285,7 @@ fn errno(_: ()) -> i32 {
 
 /// The sentry's life. System calls only (O4).
 fn watch(list: RawFd, null: RawFd) -> ! {
+    crate::patience::end();
     // SAFETY: no pointers. Away from the terminal, whose signals mean the server.
     unsafe { libc::setsid() };
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE, libc::SIGUSR1] {

@@ -43,14 +43,23 @@ impl Drop for Actions {
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
-    /// Own process group, all signals at their default and unblocked.
+    /// Own process group, all signals at their default and unblocked, not the [`patience`](crate::patience) of the caller.
     fn new() -> io::Result<Self> {
         let mut attributes = std::mem::MaybeUninit::uninit();
         // SAFETY: init writes a valid object into memory of its size (O1).
         check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
         // SAFETY: initialised by the call above.
         let mut this = Self(unsafe { attributes.assume_init() });
-        let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        let mut flags =
+            libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        if crate::patience::is_chosen() {
+            flags |= libc::POSIX_SPAWN_SETSCHEDULER;
+            let none = libc::sched_param { sched_priority: 0 };
+            // SAFETY: initialised attributes and a parameter that outlives the call (O1).
+            check(unsafe { libc::posix_spawnattr_setschedparam(&raw mut this.0, &raw const none) })?;
+            // SAFETY: initialised attributes (O1).
+            check(unsafe { libc::posix_spawnattr_setschedpolicy(&raw mut this.0, libc::SCHED_OTHER) })?;
+        }
         let flags = libc::c_short::try_from(flags).map_err(io::Error::other)?;
         // SAFETY: initialised attributes (O1).
         check(unsafe { libc::posix_spawnattr_setflags(&raw mut this.0, flags) })?;

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// Units faster than this (microseconds, held ones together) are handed to a worker that is busy: it goes on
 /// without the scheduler, which costs more than they do.
 pub(crate) const FAST: u32 = 100;
-/// Units faster than this (microseconds) are handed to a worker that is busy where others wait anyway: one of them, which
-/// another worker takes over as soon as it has nothing to do.
-const QUICK: u32 = 1000;
+/// Units faster than this (microseconds, held ones together) are handed to a worker that is busy where they would wait in any
+/// case. Another worker takes them over as soon as it has nothing to do.
+pub(crate) const QUICK: u32 = 1000;
 /// Workers that may end one after the other while they have a unit that none of them has begun.
 const DEATHS: u32 = 3;
 /// Where the estimate of a new worker starts: slow until it has shown otherwise.
@@ -147,9 +147,10 @@ impl Worker {
         self.holds_fewer_than(if self.is_fast() { 1 + prefetch } else { 1 })
     }
 
-    /// The same for a unit that has to wait for some worker in any case.
-    pub(crate) fn has_room_for_waiting(&self, prefetch: usize) -> bool {
-        let behind = if self.estimate < QUICK { prefetch.min(1) } else { 0 };
+    /// The same for a unit that has to wait for some worker in any case, as do `share` for each worker.
+    pub(crate) fn has_room_for_waiting(&self, prefetch: usize, share: usize) -> bool {
+        let behind = (QUICK - 1) / self.estimate.max(1);
+        let behind = prefetch.min(behind as usize).min(share.max(1));
         self.has_room(prefetch) || self.holds_fewer_than(1 + behind)
     }
 

@@ -127,11 +127,11 @@ impl Core {
 
     /// Gives a worker what waits, as much as it may hold; lists it where it is found again.
     pub(crate) fn refill(&mut self, slot: usize, now: Instant) {
-        let prefetch = self.limits.prefetch;
+        let (prefetch, share) = (self.limits.prefetch, self.waiting / self.workers.len().max(1));
         let can_take = |worker: &mut Worker| {
             matches!(worker.state.get(), State::Ready | State::Working)
                 && !worker.full
-                && worker.has_room_for_waiting(prefetch)
+                && worker.has_room_for_waiting(prefetch, share)
         };
         if self.waiting == 0 && self.lent && self.worker(slot).is_some_and(|worker| worker.held.is_empty()) {
             self.reclaim();

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 const BUSY: Duration = Duration::from_millis(10);
 /// How often to look while units wait behind others in workers.
 const HELD: Duration = Duration::from_millis(1);
+/// A unit that runs for longer was taken for a quick one and is none: those behind it would have been started elsewhere.
+const LATE: Duration = Duration::from_micros(2 * crate::core::QUICK as u64);
 /// A worker told to leave has this long (WRK-10).
 const STOP: Duration = Duration::from_secs(10);
 
@@ -122,10 +124,14 @@ impl Core {
         self.spread(now);
     }
 
-    /// Gives units that wait behind a slow one to idle workers.
+    /// Gives units that wait behind a slow one to idle workers, or to whoever has answered next.
     fn rescue(&mut self, slot: usize, now: Instant) {
-        if let Some(idle) = self.pick_idle() {
+        let idle = self.pick_idle();
+        let is_late = |worker: &mut Worker| now.saturating_duration_since(worker.front_since) > LATE;
+        if idle.is_some() || self.worker(slot).is_some_and(is_late) {
             self.take_back(slot, 1);
+        }
+        if let Some(idle) = idle {
             self.refill(idle, now);
             self.spread(now);
         }

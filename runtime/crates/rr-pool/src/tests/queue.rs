@@ -113,15 +113,7 @@ async fn a_fast_worker_gets_another_unit_and_a_slow_one_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_quick_worker_gets_one_more_where_others_wait_and_loses_it_to_an_idle_one() {
-    let world = World::with(2).await;
-    for _ in 0..60 {
-        let exchanges = [world.submit("a"), world.submit("b")];
-        for hand in world.alive() {
-            let work = hand.started();
-            assert!(hand.reply_taking(work.sequence, 500, "", false));
-        }
-        drop(exchanges);
-    }
+    let world = quick(1, 500).await;
     let held = |id| world.info(id).map(|worker| worker.held);
     let mut units: Vec<_> = ["a", "b", "c", "d"].map(|name| world.submit(name)).into();
     assert_eq!((held(1), held(2), world.pool.queue_len()), (Some(1), Some(1), 2), "nobody is given ahead");
@@ -135,6 +127,61 @@ async fn a_quick_worker_gets_one_more_where_others_wait_and_loses_it_to_an_idle_
     assert!(two.serve() && one.next().is_none());
     assert!(one.reply_taking(runs.sequence, 500, "third", false));
     assert!(units.iter_mut().all(|unit| answered(unit).is_ok()), "each is answered");
+}
+
+/// Two workers whose units take `micros`.
+async fn quick(prefetch: usize, micros: u32) -> World {
+    let world = World::started(Limits { num_workers: 2, prefetch, ..Limits::default() }).await;
+    for _ in 0..60 {
+        let exchanges = [world.submit("a"), world.submit("b")];
+        for hand in world.alive() {
+            let work = hand.started();
+            assert!(hand.reply_taking(work.sequence, micros, "", false));
+        }
+        drop(exchanges);
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn quick_workers_share_what_waits_as_far_as_a_millisecond_goes() {
+    let world = quick(8, 150).await;
+    let held = |id| world.info(id).map(|worker| worker.held);
+    let mut units: Vec<_> = (0..8).map(|_| world.submit("x")).collect();
+    assert_eq!((held(1), held(2), world.pool.queue_len()), (Some(1), Some(1), 6));
+    let (one, two) = (world.hand(1), world.hand(2));
+    let (first, second) = (one.started(), two.started());
+    assert!(one.reply_taking(first.sequence, 150, "", false));
+    assert_eq!((held(1), world.pool.queue_len()), (Some(4), 2), "its share of six, and the one it runs");
+    assert!(two.reply_taking(second.sequence, 150, "", false));
+    assert_eq!((held(2), world.pool.queue_len()), (Some(2), 0), "its share of two");
+    let more: Vec<_> = (0..40).map(|_| world.submit("x")).collect();
+    let next = one.started();
+    assert!(one.reply_taking(next.sequence, 150, "", false));
+    assert_eq!(held(1), Some(7), "six times 150 microseconds are a millisecond");
+    while one.serve() || two.serve() {}
+    assert!(units.iter_mut().all(|unit| answered(unit).is_ok()));
+    drop(more);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_a_late_unit_goes_to_whoever_answers_next() {
+    let world = quick(8, 150).await;
+    let (_one, _two) = (world.submit("one"), world.submit("two"));
+    let mut waits: Vec<_> = ["a", "b", "c", "d"].map(|name| world.submit(name)).into();
+    let [late, other] = [world.hand(1), world.hand(2)];
+    let (first, runs) = (late.started(), other.started());
+    assert!(late.reply_taking(first.sequence, 150, "", false));
+    let _late = late.started();
+    assert_eq!(world.info(late.id).map(|worker| worker.held), Some(3), "one runs, and two more of four");
+    world.tick(MS);
+    assert_eq!(world.info(late.id).map(|worker| worker.held), Some(3), "nobody could start them now");
+    world.tick(2 * MS);
+    assert_eq!(world.info(late.id).map(|worker| worker.held), Some(1));
+    assert!(other.reply_taking(runs.sequence, 150, "", false));
+    while other.serve() {}
+    assert!(waits[1..].iter_mut().all(|unit| answered(unit).is_ok()), "all but the one that runs");
+    assert!(pending(&mut waits[0]));
 }
 
 #[tokio::test(start_paused = true)]
