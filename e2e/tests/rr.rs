@@ -138,6 +138,30 @@ fn an_empty_file_and_overrides_are_enough() {
 }
 
 #[test]
+fn cfg_14_a_server_without_the_section_http_has_no_workers() {
+    let yaml = |http: &str, seconds: u32| {
+        format!(
+            "version: '3'\nrpc: {{listen: 'unix://rpc.sock'}}\nkv: {{cache: {{driver: memory, config: {{}}}}}}\n\
+             server: {{command: 'php gone.php'}}\nservice: {{one: {{command: 'sleep {seconds}'}}}}\n{http}"
+        )
+    };
+    let rr = Rr::new(&[(".rr.yaml", &yaml("", 3001))]);
+    let serving = rr.serve(&["serve"]);
+    let started = serving.stderr.expect("RoadRunner server started");
+    assert_eq!(started["workers"], 0, "{started}");
+    let workers = rr.done(&["workers"]);
+    assert!(workers.contains("sleep 3001") && !workers.contains("[http]"), "{workers}");
+    assert_eq!(rr.done(&["reset"]), "resetting plugin: [service]\nplugin reset: [service]\n");
+    rr.write(".rr.yaml", &yaml("http: {address: '127.0.0.1:0'}\n", 3002));
+    kill(serving.pid(), 1);
+    serving.stderr.expect("http has changed; it takes effect at the next start");
+    serving.stderr.expect("reloaded");
+    eventually("the service is the new one", || rr.done(&["workers"]).contains("sleep 3002"));
+    serving.stop();
+    rr.check_nothing_left();
+}
+
+#[test]
 fn blanks_and_quotes_are_part_of_a_name() {
     let name = "it's a \"folder\" of $HOME; x";
     let config = "the 'config' \"file\" $(x).yaml";

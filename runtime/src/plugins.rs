@@ -47,8 +47,28 @@ pub(crate) fn enabled(config: &Config, sockets: Vec<OwnedFd>, here: &Path) -> Re
         let traffic = counted.then(Arc::<Traffic>::default);
         let plugin = Box::new(plugin.with_pages(Arc::clone(&pages)).with_traffic(traffic.clone()));
         entries.push(Entry { plugin, pool: settings::pool(http), pages, traffic });
+    } else if config.serves_without_workers() {
+        let (pool, pages) = (rr_config::Pool::default(), Arc::default());
+        entries.push(Entry { plugin: Box::new(Bystander), pool, pages, traffic: None });
     }
     Ok(entries)
+}
+
+/// Serves nothing: where the config has listeners and programs only, the server lives as long as it would with workers.
+struct Bystander;
+
+impl Plugin for Bystander {
+    fn name(&self) -> &'static str {
+        "server"
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn serve(self: Box<Self>, mut context: rr_plugin::Context) -> rr_pool::BoxFuture<()> {
+        Box::pin(async move { context.drain.wait().await })
+    }
 }
 
 /// The locks. What is to be given back at the end is given back by what this returns.

@@ -9,7 +9,7 @@ use crate::zygote::{self, Booted, Zygote};
 use rr_config::{Config, Http, Loader};
 use rr_dev::Dev;
 use rr_http::ErrorPages;
-use rr_pool::{Limits, Pool};
+use rr_pool::Pool;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +113,10 @@ async fn replace(
         zygote.exit().await;
         return Err(format!("its settings: {error}"));
     }
-    let limits = limits(&config).unwrap_or_else(|| limits(&current.config).unwrap_or_default());
+    // With the section http taken away, or put there, the pool stays as it is until the next start.
+    let asked =
+        if config.http.is_some() == current.config.http.is_some() { &config } else { &current.config };
+    let limits = settings::workers(asked).unwrap_or_default();
     let mut limits = dev::hurry(current.dev.as_ref(), limits);
     if nursery.company.is_some() {
         settings::for_commands(&mut limits);
@@ -147,10 +150,6 @@ async fn replace(
     Ok(booted.took)
 }
 
-fn limits(config: &Config) -> Option<Limits> {
-    config.http.as_ref().map(|http| settings::limits(&settings::pool(http)))
-}
-
 fn read_settings(text: &str) -> Result<Config, String> {
     let tree = rr_config::parse("Server::run()", text).map_err(|error| error.to_string())?;
     Ok(Loader::new().tree(tree).load().map_err(|error| error.to_string())?.config)
@@ -159,6 +158,9 @@ fn read_settings(text: &str) -> Result<Config, String> {
 /// Keys that a running server does not take over.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut keys = Vec::new();
+    if old.http.is_some() != new.http.is_some() {
+        keys.push("http");
+    }
     let (Some(old_http), Some(new_http)) = (&old.http, &new.http) else { return keys };
     if old_http.address != new_http.address {
         keys.push("http.address");

@@ -23,6 +23,14 @@ pub(crate) fn pool(http: &Http) -> Pool {
     pool
 }
 
+/// The limits of the pool that `config` asks for; none without workers.
+pub(crate) fn workers(config: &Config) -> Option<Limits> {
+    match &config.http {
+        Some(http) => Some(limits(&self::pool(http))),
+        None => config.serves_without_workers().then(|| Limits { num_workers: 0, ..Limits::default() }),
+    }
+}
+
 /// The limits of a pool.
 pub(crate) fn limits(pool: &Pool) -> Limits {
     let supervisor = &pool.supervisor;

@@ -118,7 +118,8 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     let entries =
         plugins::enabled(config, rr_os::activation::sockets(), &here).map_err(ServeError::Settings)?;
     if entries.is_empty() {
-        let text = "there is nothing to serve: call Server::http() or give an http section with an address";
+        let text = "there is nothing to serve: call Server::http(), or give a section http with an address, rpc, service, \
+                    metrics or status";
         return Err(ServeError::Settings(text.to_owned()));
     }
     let (orders, inbox) = mpsc::unbounded_channel();
@@ -289,7 +290,8 @@ impl Server {
         let mut entries = entries;
         let Some(Entry { plugin, pool: pool_config, pages, traffic }) = entries.pop() else { return Ok(0) };
         let dev = self.dev;
-        let mut limits = dev::hurry(dev.as_ref(), settings::limits(&pool_config));
+        let limits = settings::workers(&self.config).unwrap_or_default();
+        let mut limits = dev::hurry(dev.as_ref(), limits);
         if self.foreign.company.is_some() {
             settings::for_commands(&mut limits);
         }
@@ -338,9 +340,11 @@ impl Server {
             Arc::clone(&methods) as Arc<dyn rr_pool::Calls>,
         );
         *nursery.served_by.lock() = Arc::downgrade(&pool);
-        desk.serve(plugin.name(), &pool);
+        if workers > 0 {
+            desk.serve(plugin.name(), &pool);
+            metrics.offer(Arc::new(PoolSeries::new(&pool)));
+        }
         metrics.offer(Arc::new(ProcessSeries::new(env!("CARGO_PKG_VERSION"), self.php.clone())));
-        metrics.offer(Arc::new(PoolSeries::new(&pool)));
         metrics.offer(Arc::new(LogSeries));
         if let Some(traffic) = traffic {
             metrics.offer(Arc::new(HttpSeries(traffic)));

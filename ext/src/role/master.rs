@@ -39,10 +39,12 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     let dev = loaded.config.dev.enabled;
     let app = loaded.config.http.as_ref().map(|http| &http.app);
     let command = is_command(server, &loaded.config);
-    if matches!(server.app, App::None) && !command {
+    if matches!(server.app, App::None) && loaded.config.serves_without_workers() {
+        // There is nobody to ask for an app.
+    } else if matches!(server.app, App::None) && !command {
         let Some(root) = app.and_then(|app| app.root.as_deref()) else {
             let text = "Server::run(): there is nothing to serve; call http(), globals(), files() or the like first, \
-                        or give http.app.root or server.command";
+                        or give http.app.root or server.command, or a section that needs no workers (rpc, service, …)";
             return Err(wrong(text));
         };
         if !super::web_plan::absolute(root).is_dir() {
@@ -51,7 +53,9 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     } else if app.is_some_and(|app| app.mode == rr_config::Mode::Classic) {
         return Err(wrong("http.app.mode: classic runs files; give http.app.root and no function"));
     }
-    let web = !command && matches!(server.app, App::None | App::Globals(_) | App::Script(_));
+    let web = !command
+        && loaded.config.http.is_some()
+        && matches!(server.app, App::None | App::Globals(_) | App::Script(_));
     Ok(Launch {
         loaded,
         binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,

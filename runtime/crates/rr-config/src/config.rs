@@ -79,6 +79,16 @@ const KNOWN: &[&str] = &[
 ];
 
 impl Config {
+    /// Whether there is something to serve although no section has workers: a listener, or programs beside them.
+    #[must_use]
+    pub fn serves_without_workers(&self) -> bool {
+        self.http.is_none()
+            && (self.rpc.is_some()
+                || self.metrics.is_some()
+                || self.service.is_some()
+                || self.status.is_some())
+    }
+
     /// Decodes the merged tree. All faults are reported at once.
     pub(crate) fn decode(raw: Node, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let mut decoder = Decoder::default();

@@ -42,7 +42,7 @@ impl Pool {
     }
 
     /// Replaces all workers by those that `spawner` makes, a few at a time. The first one must become ready
-    /// before any old one leaves.
+    /// before any old one leaves, unless there are to be none.
     ///
     /// # Errors
     /// It did not; nothing has changed then.
@@ -51,12 +51,17 @@ impl Pool {
         {
             let mut core = self.lock();
             core.failures = 0;
-            self.spawn_one(&mut core, Arc::clone(&spawner));
+            if limits.num_workers > 0 {
+                self.spawn_one(&mut core, Arc::clone(&spawner));
+            }
         }
         self.until(|core| {
             let new = |worker: &Worker| worker.generation == generation;
             if core.closing {
                 return Some(Err(StartError::Stopped));
+            }
+            if limits.num_workers == 0 {
+                return Some(Ok(()));
             }
             if core.count(|worker| new(worker) && matches!(worker.state.get(), State::Ready | State::Working))
                 > 0
