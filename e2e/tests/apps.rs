@@ -172,6 +172,7 @@ fn dokuwiki_is_read_and_written() {
         mask("Last modified: ", "</"),
         mask("<span class=\"date\">", "</"),
         mask("rev=", "\""),
+        mask("name=\"rev2[]\" type=\"checkbox\" value=\"", "\""),
     ];
     let mut both = Both::start(Path::new("/usr/share/dokuwiki"), &ours, &theirs, &masks);
     for (status, target) in [
