@@ -3,6 +3,7 @@
 use crate::{program, until};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -77,9 +78,53 @@ impl Daemon {
         daemon
     }
 
+    /// etcd with three members.
+    #[must_use]
+    pub fn etcd_of_three() -> [Self; 3] {
+        let peers: Vec<u16> = (0..3)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()))
+            .map(|address| address.expect("a port").port())
+            .collect();
+        let peer = |index: usize| format!("http://127.0.0.1:{}", peers[index]);
+        let all: Vec<String> = (0..3).map(|index| format!("m{index}={}", peer(index))).collect();
+        let all = all.join(",");
+        // None of them is ready before another one is there.
+        let start = |index: usize| {
+            let dir = TempDir::new().expect("a folder");
+            let data = dir.path().join("data");
+            let (name, own, folder) = (format!("m{index}"), peer(index), data.to_str().expect("a path"));
+            let client = "http://127.0.0.1:PORT";
+            let line = [
+                ["--data-dir", folder, "--name", &name, "--listen-client-urls", client],
+                [
+                    "--advertise-client-urls",
+                    client,
+                    "--listen-peer-urls",
+                    &own,
+                    "--initial-advertise-peer-urls",
+                    &own,
+                ],
+                ["--initial-cluster", &all, "--logger", "zap", "--log-level", "fatal"],
+            ];
+            let mut daemon = Self::prepare("etcd", &line.concat());
+            daemon.dir = Some(dir);
+            daemon.launch();
+            daemon
+        };
+        let members = [0, 1, 2].map(start);
+        members.iter().for_each(Self::wait);
+        members
+    }
+
     /// PostgreSQL with a database of its own, whose user `postgres` needs no password. It refuses to be root.
     #[must_use]
     pub fn postgres() -> Self {
+        Self::postgres_with(&[], &[])
+    }
+
+    /// PostgreSQL with these files in its folder, and further settings.
+    #[must_use]
+    pub fn postgres_with(files: &[&Path], settings: &[&str]) -> Self {
         const QUIT: i32 = 3;
         let dir = TempDir::new().expect("a folder");
         let data = dir.path().join("data");
@@ -99,6 +144,13 @@ impl Daemon {
         let line = [prefix, &[&initdb, "-D", folder, "-A", "trust", "-U", "postgres", "--no-sync"]].concat();
         let made = Command::new("setpriv").args(line).current_dir(dir.path()).stdout(Stdio::null()).status();
         assert!(made.is_ok_and(|status| status.success()), "initdb");
+        for file in files {
+            let name = file.file_name().expect("a name");
+            let mode = if crate::is_root() { "-opostgres" } else { "-v" };
+            let copied =
+                Command::new("install").args([mode, "-m600"]).args([file, &*data.join(name)]).status();
+            assert!(copied.is_ok_and(|status| status.success()), "install {}", file.display());
+        }
         let binary = path("postgres");
         // Nothing is left in /dev/shm.
         let quiet = [
@@ -111,7 +163,9 @@ impl Daemon {
             "-c",
             "dynamic_shared_memory_type=mmap",
         ];
-        let line = [prefix, &[&binary, "-D", folder, "-h", "127.0.0.1", "-p", "PORT"], &quiet].concat();
+        let settings: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
+        let line =
+            [prefix, &[&binary, "-D", folder, "-h", "127.0.0.1", "-p", "PORT"], &quiet, &settings].concat();
         let mut daemon = Self::prepare("setpriv", &line);
         (daemon.end, daemon.dir) = (Some(QUIT), Some(dir));
         daemon.restart();
@@ -138,9 +192,18 @@ impl Daemon {
     /// Starts it again, on its port.
     pub fn restart(&mut self) {
         self.stop();
+        self.launch();
+        self.wait();
+    }
+
+    fn launch(&mut self) {
         let mut command = Command::new(program(&[self.name]));
         let command = command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null());
         self.child = Some(command.spawn().expect("it starts"));
+    }
+
+    /// Waits until it listens.
+    fn wait(&self) {
         let port = self.port;
         let ready = until(crate::SOON, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
         assert!(ready.is_some(), "{} does not listen on {port}", self.name);

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod client;
+pub mod cluster;
 mod collector;
 pub mod compare;
 mod daemon;

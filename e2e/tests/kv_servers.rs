@@ -1,10 +1,11 @@
 //! Drivers `memcached` and `redis` against the real servers: the whole API, what other clients see, and servers that go and
 //! come back (KV-05, KV-06); Redis as a cluster, behind sentinels and over TLS.
 
+use e2e::cluster::{Cluster, tell};
 use e2e::{Daemon, Goridge, Options, Server, certificates, eventually};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use tempfile::TempDir;
 
 /// What all drivers do alike; `/ttl` is what they do not.
@@ -129,67 +130,9 @@ fn kv_05_redis() {
     server.stop();
 }
 
-/// All that a server answers to commands, with a PING behind them, which sentinels know too.
-fn tell(address: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(e2e::SOON)).expect("a timeout");
-    stream.write_all(format!("{request}\r\nPING\r\n").as_bytes()).expect("sent");
-    let lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
-    lines.take_while(|line| line != "+PONG").collect::<Vec<_>>().join("\n")
-}
-
-/// Three masters, each with a third of the slots.
-struct Cluster {
-    nodes: Vec<Daemon>,
-    _dir: TempDir,
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let dir = TempDir::new().expect("a folder");
-        let folder = dir.path().to_str().expect("a path").to_owned();
-        let buses: Vec<u16> = (0..3)
-            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()))
-            .map(|address| address.expect("a port").port())
-            .collect();
-        let node = |bus: &u16| {
-            let bus = bus.to_string();
-            let cluster = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes-PORT.conf"];
-            let more = ["--cluster-port", &bus, "--dir", &folder, "--cluster-node-timeout", "2000"];
-            Daemon::redis_with(&[&cluster[..], &more[..]].concat())
-        };
-        let nodes: Vec<Daemon> = buses.iter().map(node).collect();
-        let thirds = ["0 5460", "5461 10922", "10923 16383"];
-        for (index, (node, third)) in nodes.iter().zip(thirds).enumerate() {
-            let epoch = index + 1;
-            tell(
-                &node.address(),
-                &format!("CLUSTER ADDSLOTSRANGE {third}\r\nCLUSTER SET-CONFIG-EPOCH {epoch}"),
-            );
-            let (host, port) = nodes[0]
-                .address()
-                .split_once(':')
-                .map(|(h, p)| (h.to_owned(), p.to_owned()))
-                .expect("a port");
-            tell(&node.address(), &format!("CLUSTER MEET {host} {port} {}", buses[0]));
-        }
-        let cluster = Self { nodes, _dir: dir };
-        cluster.ready();
-        cluster
-    }
-
-    fn ready(&self) {
-        let knows_all = |node: &Daemon| {
-            let info = tell(&node.address(), "CLUSTER INFO");
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        };
-        eventually("the nodes are a cluster", || self.nodes.iter().all(knows_all));
-    }
-
-    fn sizes(&self) -> Vec<String> {
-        let size = |node: &Daemon| ask(&node.address(), "DBSIZE\r\n", 1).remove(0);
-        self.nodes.iter().map(size).collect()
-    }
+fn sizes(cluster: &Cluster) -> Vec<String> {
+    let size = |node: &Daemon| ask(&node.address(), "DBSIZE\r\n", 1).remove(0);
+    cluster.nodes.iter().map(size).collect()
 }
 
 #[test]
@@ -201,9 +144,9 @@ fn kv_05_redis_cluster() {
     assert_eq!(json(&server, "/"), wanted());
     assert_eq!(json(&server, "/ttl"), json!(["INF", 60]));
     assert_eq!(json(&server, "/fill"), true);
-    assert!(cluster.sizes().iter().all(|size| size != ":0"), "{:?}", cluster.sizes());
+    assert!(sizes(&cluster).iter().all(|size| size != ":0"), "{:?}", sizes(&cluster));
     assert_eq!(json(&server, "/clear"), Value::Null);
-    assert_eq!(cluster.sizes(), [":0", ":0", ":0"]);
+    assert_eq!(sizes(&cluster), [":0", ":0", ":0"]);
     cluster.nodes.iter_mut().for_each(Daemon::stop);
     let error = json(&server, "/fill");
     assert!(error.as_str().is_some_and(|text| text.starts_with("redis: 127.0.0.1:")), "{error}");

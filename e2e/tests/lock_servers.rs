@@ -1,6 +1,7 @@
 //! Locks on servers that several of ours share: the same rules with every driver, contenders on two servers, and servers
 //! that go and come back.
 
+use e2e::cluster::Cluster;
 use e2e::{Daemon, Goridge, Options, Server, certificates, eventually, kill};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -378,5 +379,77 @@ fn etcd_over_tls() {
     let server = start("other.crt");
     let error = server.text("/try");
     assert!(error.starts_with("lock: etcd: ") && error.contains("certificate"), "{error}");
+    server.stop();
+}
+
+/// Asks a server with these settings for a lock.
+fn with(settings: &[(&str, String)]) -> Server {
+    let options = Options::handler(CODE).above(RULES).descriptors_may_grow();
+    settings.iter().fold(options, |options, (key, value)| options.set(key, value)).start()
+}
+
+#[test]
+fn redis_as_a_cluster() {
+    let mut cluster = Cluster::start();
+    let addresses = cluster.nodes.iter().map(Daemon::address).collect::<Vec<_>>().join(",");
+    let server = with(&[
+        ("lock.driver", "'redis'".to_owned()),
+        ("lock.redis.addrs", format!("'{addresses}'")),
+        ("lock.redis.dial_timeout", "'2s'".to_owned()),
+    ]);
+    let all: Value = serde_json::from_str(&server.text("/all")).expect("JSON");
+    assert_eq!(all, wanted());
+    cluster.nodes.iter_mut().for_each(Daemon::stop);
+    let error = server.text("/try");
+    assert!(error.starts_with("lock: redis: 127.0.0.1:"), "{error}");
+    cluster.nodes.iter_mut().for_each(Daemon::restart);
+    cluster.ready();
+    eventually("the cluster is back, and so are we", || server.text("/try") == "free");
+    server.stop();
+}
+
+#[test]
+fn etcd_with_three_members_goes_on_with_two() {
+    let mut members = Daemon::etcd_of_three();
+    let endpoints = members.iter().map(Daemon::address).collect::<Vec<_>>().join(",");
+    let server = with(&[
+        ("lock.driver", "'etcd'".to_owned()),
+        ("lock.etcd.endpoints", format!("'{endpoints}'")),
+        ("lock.etcd.dial_timeout", "'2s'".to_owned()),
+    ]);
+    eventually("a lock", || server.text("/try") == "free");
+    for member in &mut members {
+        member.stop();
+        eventually("two of three decide", || server.text("/try") == "free");
+        member.restart();
+        eventually("all three are there", || server.text("/try") == "free");
+    }
+    server.stop();
+}
+
+#[test]
+fn postgres_over_tls() {
+    let dir = certificates();
+    let path = |name: &str| dir.path().join(name);
+    let files = [path("server.crt"), path("server.key"), path("ca.crt")];
+    let files = [&*files[0], &*files[1], &*files[2]];
+    let daemon = Daemon::postgres_with(&files, &["ssl=on", "ssl_ca_file=ca.crt"]);
+    let start = |root: &str| {
+        with(&[
+            ("lock.driver", "'postgres'".to_owned()),
+            (
+                "lock.postgres.dsn",
+                format!("'postgres://postgres@{}/postgres?sslmode=require'", daemon.address()),
+            ),
+            ("lock.postgres.tls", format!("['root_ca' => '{}']", path(root).display())),
+        ])
+    };
+    let server = start("ca.crt");
+    let all: Value = serde_json::from_str(&server.text("/all")).expect("JSON");
+    assert_eq!(all, wanted());
+    server.stop();
+    let server = start("other.crt");
+    let error = server.text("/try");
+    assert!(error.starts_with("lock: postgres: ") && error.contains("certificate"), "{error}");
     server.stop();
 }
