@@ -6,10 +6,10 @@ use futures_util::stream;
 use http::uri::PathAndQuery;
 use prost::Message;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::client::Grpc;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, ConnectError, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 /// The servers.
@@ -32,17 +32,43 @@ pub(super) struct Client {
     channel: Channel,
     servers: String,
     patience: Duration,
+    /// Times that a call is sent while nobody has got it: whom a call goes to is a matter of chance.
+    tries: usize,
+}
+
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Nobody has got the call: there was no connection.
+fn is_unsent(status: &Status) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
+    causes.into_iter().any(|cause| cause.is::<ConnectError>())
 }
 
 impl Client {
     /// Must be called on a Tokio runtime.
     pub(super) fn new(endpoints: Vec<Endpoint>, settings: &Settings) -> Self {
+        let tries = if endpoints.len() == 1 { 1 } else { 4 * endpoints.len() };
         let channel = match <[Endpoint; 1]>::try_from(endpoints) {
             Ok([endpoint]) => endpoint.connect_lazy(),
             Err(endpoints) => Channel::balance_list(endpoints.into_iter()),
         };
         let patience = settings.connect.saturating_add(settings.answer);
-        Self { channel, servers: settings.endpoints.join(", "), patience }
+        Self { channel, servers: settings.endpoints.join(", "), patience, tries }
+    }
+
+    /// Until when others are asked what one member has not said.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    /// Whether another member may say what became of a call that has failed. An election loses calls.
+    pub(super) fn others_may_know(&self, failure: &Failure, deadline: Instant) -> bool {
+        let asked = self.tries > 1 && failure.unknown && Instant::now() < deadline;
+        if asked {
+            tracing::debug!(target: "lock", "asking another member: {failure}");
+        }
+        asked
     }
 
     pub(super) fn failed(&self, cause: impl std::fmt::Display, unknown: bool) -> Failure {
@@ -50,10 +76,9 @@ impl Client {
     }
 
     fn status(&self, status: &Status) -> Failure {
-        let unknown = matches!(
-            status.code(),
-            Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled | Code::Internal
-        );
+        let unclear =
+            [Code::Unavailable, Code::Unknown, Code::DeadlineExceeded, Code::Cancelled, Code::Internal];
+        let unknown = unclear.contains(&status.code()) && !is_unsent(status);
         let cause = std::error::Error::source(status).map(|cause| {
             let deepest = std::iter::successors(Some(cause), |cause| cause.source()).last();
             format!(": {}", deepest.unwrap_or(cause))
@@ -62,27 +87,46 @@ impl Client {
     }
 
     async fn within<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Failure> {
-        match tokio::time::timeout(self.patience, call).await {
+        // Where others can be asked they are, while there is time.
+        let patience = if self.tries > 1 { self.patience / 4 } else { self.patience };
+        match tokio::time::timeout(patience, call).await {
             Ok(result) => result.map_err(|status| self.status(&status)),
-            Err(_) => Err(self.failed(format!("no answer within {:?}", self.patience), true)),
+            Err(_) => Err(self.failed(format!("no answer within {patience:?}"), true)),
         }
     }
 
-    async fn ready(&self) -> Result<Grpc<Channel>, Status> {
-        let mut grpc = Grpc::new(self.channel.clone());
-        grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
-        Ok(grpc)
+    /// Makes a call, again while nobody has got it.
+    async fn sent<T, F>(&self, call: impl Fn(Grpc<Channel>) -> F + Send + Sync) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Status>> + Send,
+    {
+        self.within(async {
+            let mut left = self.tries;
+            loop {
+                let mut grpc = Grpc::new(self.channel.clone());
+                grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+                left -= 1;
+                match call(grpc).await {
+                    // SLEEP: the member next in line may be the same one.
+                    Err(status) if left > 0 && is_unsent(&status) => tokio::time::sleep(PAUSE).await,
+                    result => return result,
+                }
+            }
+        })
+        .await
     }
 
     pub(super) async fn call<A, R>(&self, path: &'static str, argument: A) -> Result<R, Failure>
     where
-        A: Message + Send + Sync + 'static,
+        A: Message + Clone + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
     {
-        self.within(async {
-            let mut grpc = self.ready().await?;
-            let path = PathAndQuery::from_static(path);
-            Ok(grpc.unary(Request::new(argument), path, ProstCodec::default()).await?.into_inner())
+        self.sent(|mut grpc| {
+            let request = Request::new(argument.clone());
+            async move {
+                let path = PathAndQuery::from_static(path);
+                Ok(grpc.unary(request, path, ProstCodec::default()).await?.into_inner())
+            }
         })
         .await
     }
@@ -90,16 +134,17 @@ impl Client {
     /// A call with one argument and many answers.
     pub(super) async fn stream<A, R>(&self, path: &'static str, argument: A) -> Result<Streaming<R>, Failure>
     where
-        A: Message + Send + Sync + 'static,
+        A: Message + Clone + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
     {
-        self.within(async {
-            let mut grpc = self.ready().await?;
+        self.sent(|mut grpc| {
             // An end of the arguments is the end of the answers to etcd.
-            let arguments =
-                futures_util::StreamExt::chain(stream::once(std::future::ready(argument)), stream::pending());
-            let path = PathAndQuery::from_static(path);
-            Ok(grpc.streaming(Request::new(arguments), path, ProstCodec::default()).await?.into_inner())
+            let only = stream::once(std::future::ready(argument.clone()));
+            let arguments = Request::new(futures_util::StreamExt::chain(only, stream::pending()));
+            async move {
+                let path = PathAndQuery::from_static(path);
+                Ok(grpc.streaming(arguments, path, ProstCodec::default()).await?.into_inner())
+            }
         })
         .await
     }

@@ -85,7 +85,14 @@ impl EtcdLocks {
     async fn attempt(self, attempt: Attempt) -> Result<Attempted, Failure> {
         let base = self.base(&attempt.resource);
         let mut lease = 0;
-        let attempted = self.decide(&attempt, &base, &mut lease).await;
+        let deadline = self.client().deadline();
+        let attempted = loop {
+            match self.decide(&attempt, &base, &mut lease).await {
+                // What has become of it is read from another member, and what was done is not done again.
+                Err(failure) if self.client().others_may_know(&failure, deadline) => {}
+                attempted => break attempted,
+            }
+        };
         // Taken for a lock that did not come of it.
         if !matches!(attempted, Ok(Attempted::Granted(_))) {
             self.client().revoke(lease).await;
@@ -159,11 +166,21 @@ impl EtcdLocks {
     }
 
     async fn release(self, resource: Arc<str>, which: Which) -> Result<bool, Failure> {
-        let base = self.base(&resource);
-        let tickets: Vec<String> = match &which {
+        let (base, deadline) = (self.base(&resource), self.client().deadline());
+        let mut may_be_done = false;
+        loop {
+            match self.remove(&base, &which).await {
+                Err(failure) if self.client().others_may_know(&failure, deadline) => may_be_done = true,
+                removed => return removed.map(|removed| removed || may_be_done),
+            }
+        }
+    }
+
+    async fn remove(&self, base: &str, which: &Which) -> Result<bool, Failure> {
+        let tickets: Vec<String> = match which {
             Which::Ticket(ticket) => vec![ticket.to_string()],
             which => {
-                let (entries, _) = self.entries(&base).await?;
+                let (entries, _) = self.entries(base).await?;
                 let mut held: Vec<&Entry> = rules::matching(&entries, which).collect();
                 if matches!(which, Which::Id(_)) {
                     held = held.into_iter().max_by_key(|entry| entry.place).into_iter().collect();
@@ -177,7 +194,7 @@ impl EtcdLocks {
             let deleted: DeleteRangeResponse =
                 self.client().call("/etcdserverpb.KV/DeleteRange", delete).await?;
             for kv in &deleted.prev_kvs {
-                released |= Entry::read(kv, &base).is_some_and(|entry| entry.held);
+                released |= Entry::read(kv, base).is_some_and(|entry| entry.held);
                 self.client().revoke(kv.lease).await;
             }
         }
@@ -185,13 +202,22 @@ impl EtcdLocks {
     }
 
     async fn extend(self, resource: Arc<str>, which: Which, ttl: Micros) -> Result<bool, Failure> {
-        let base = self.base(&resource);
+        let (base, deadline) = (self.base(&resource), self.client().deadline());
+        loop {
+            match self.prolong(&base, &which, ttl).await {
+                Err(failure) if self.client().others_may_know(&failure, deadline) => {}
+                prolonged => return prolonged,
+            }
+        }
+    }
+
+    async fn prolong(&self, base: &str, which: &Which, ttl: Micros) -> Result<bool, Failure> {
         let mut extended = false;
         for _ in 0..TRIES {
-            let (entries, _) = self.entries(&base).await?;
+            let (entries, _) = self.entries(base).await?;
             extended = false;
             let mut changed = false;
-            for entry in rules::matching(&entries, &which) {
+            for entry in rules::matching(&entries, which) {
                 // The shortest that etcd has may be a second more.
                 let (wanted, granted) = (seconds(ttl), self.client().left(entry.lease).await?.granted);
                 if granted == wanted || granted == wanted + 1 {
@@ -224,9 +250,19 @@ impl EtcdLocks {
     }
 
     async fn remaining(self, resource: Arc<str>, which: Which) -> Result<Option<Micros>, Failure> {
-        let (entries, _) = self.entries(&self.base(&resource)).await?;
+        let (base, deadline) = (self.base(&resource), self.client().deadline());
+        loop {
+            match self.longest(&base, &which).await {
+                Err(failure) if self.client().others_may_know(&failure, deadline) => {}
+                longest => return longest,
+            }
+        }
+    }
+
+    async fn longest(&self, base: &str, which: &Which) -> Result<Option<Micros>, Failure> {
+        let (entries, _) = self.entries(base).await?;
         let mut most = None;
-        for entry in rules::matching(&entries, &which) {
+        for entry in rules::matching(&entries, which) {
             let left = self.client().left(entry.lease).await?.ttl;
             if left >= 0 {
                 most = most.max(Some(u64::try_from(left).unwrap_or(0).saturating_mul(1_000_000)));
