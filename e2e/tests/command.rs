@@ -105,7 +105,9 @@ fn http_03_to_07_a_request_is_what_clients_of_roadrunner_read() {
 fn wrk_01_a_worker_has_its_environment_arguments_and_folder() {
     let script = "<?php
         $answer = json_encode([$argv, getenv('FOO_BAR'), $_SERVER['FOO_BAR'], $_SERVER['RR_RELAY'], getcwd(),
-            $_SERVER['SCRIPT_FILENAME'], PHP_SAPI, ini_get('precision'), $_SERVER['argc']]);
+            $_SERVER['SCRIPT_FILENAME'], PHP_SAPI, ini_get('precision'), $_SERVER['argc'],
+            // CodeIgniter's sessions ask for it.
+            headers_sent(), ini_set('session.save_path', '/tmp') !== false]);
         require 'serve.php';";
     let serve = "<?php
         $frame = fn (int $flags, array $options, string $payload): string =>
@@ -135,8 +137,19 @@ fn wrk_01_a_worker_has_its_environment_arguments_and_folder() {
         answers.push(answer);
         server.stop();
     }
-    let expected =
-        serde_json::json!([["worker", "-f=x", "-a"], "baz", "baz", "pipes", null, "worker", "cli", "7", 3]);
+    let expected = serde_json::json!([
+        ["worker", "-f=x", "-a"],
+        "baz",
+        "baz",
+        "pipes",
+        null,
+        "worker",
+        "cli",
+        "7",
+        3,
+        false,
+        true
+    ]);
     assert_eq!(answers, [expected.clone(), expected]);
 }
 

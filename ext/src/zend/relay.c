@@ -164,13 +164,13 @@ int rr_command_run(const char *path, int argc, char **argv)
 	SG(request_info).argc = argc;
 	SG(request_info).argv = argv;
 	SG(request_info).path_translated = (char *) path;
-	SG(request_info).no_headers = 1;
-	SG(headers_sent) = 1;
+	SG(request_info).no_headers = 0;
+	SG(headers_sent) = 0;
 	SG(global_request_time) = 0;
 	zend_try {
 		if (php_request_startup() == SUCCESS) {
-			SG(request_info).no_headers = 1;
-			SG(headers_sent) = 1;
+			SG(request_info).no_headers = 0;
+			SG(headers_sent) = 0;
 			PG(during_request_startup) = 0;
 			EG(exit_status) = 0;
 			zend_register_bool_constant(ZEND_STRL("PHP_CLI_PROCESS_TITLE"), true, 0, 0);
