@@ -1,7 +1,8 @@
 //! PSR-7, PSR-15 and PSR-17: the embedded classes against the common test suites, and handlers over HTTP with them
 //! and with an app's own factories.
 
-use e2e::{Options, Server, skip};
+use e2e::compare::{Browser, Rules, differences};
+use e2e::{Fpm, Options, Server, skip};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -406,6 +407,39 @@ fn slim_runs_with_its_own_messages() {
         .expect("it is taken");
     assert_eq!(client.read().text(), r#"{"a":"1","b":["2"]}"#);
     drop(client);
+    server.stop();
+}
+
+/// The app of the benchmarks, with our requests and with Slim's own behind php-fpm.
+#[test]
+fn slim_answers_as_behind_php_fpm() {
+    if !have(&["Slim/App.php", "Psr/Http/Message/autoload.php"]) {
+        return;
+    }
+    let folder = e2e::workspace().join("benches/apps/slim");
+    let server = Options::path(folder.join("server.php")).env("NUM_WORKERS", "1").start();
+    let fpm = Fpm::start(&folder, &["expose_php=0"]);
+    let (mut here, mut there) = (Browser::new(server.addr()), Browser::new(fpm.addr()));
+    // Its pages for errors link to a URI without a path, which its own class and ours write in different ways.
+    let json = "Accept: application/json\r\n";
+    for (status, method, target, headers) in [
+        (200, "GET", "/", ""),
+        (200, "GET", "/list/all?below=50", "User-Agent: me\r\n"),
+        (200, "GET", "/list/%3Cb%3E%20%C3%BC?below=3.5&x[]=1", ""),
+        (200, "HEAD", "/list/all", ""),
+        (200, "GET", "/things/3/7", ""),
+        (404, "GET", "/things/3/x", json),
+        (404, "GET", "/nope?x=1", json),
+        (404, "POST", "/nope", json),
+        (405, "POST", "/", json),
+        (405, "DELETE", "/list/all", json),
+    ] {
+        let (ours, theirs) =
+            (here.send(method, target, headers, b""), there.send(method, target, headers, b""));
+        let found = differences(&ours, &theirs, &Rules::default());
+        assert!(found.is_empty() && ours.status == status, "{method} {target}: {}\n{found}", ours.status);
+    }
+    fpm.stop();
     server.stop();
 }
 

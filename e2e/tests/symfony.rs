@@ -1,6 +1,7 @@
 //! An unmodified Symfony app as a server through `APP_RUNTIME`.
 
-use e2e::{Client, Options, Response, Server, skip};
+use e2e::compare::{Browser, Rules, differences, mask};
+use e2e::{Client, Fpm, Options, Response, Server, skip};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -90,6 +91,54 @@ fn requests_and_responses() {
         1,
         "the kernel boots once, before the workers are forked"
     );
+    server.stop();
+}
+
+/// The same project, as php-fpm runs it.
+#[test]
+fn answers_are_those_of_php_fpm() {
+    let Some(server) = start() else { return };
+    let prepend = server.file("prepend.php");
+    let code = "<?php $_SERVER['APP_ENV'] = $_ENV['APP_ENV'] = 'prod'; $_SERVER['APP_DEBUG'] = $_ENV['APP_DEBUG'] = '0';";
+    std::fs::write(&prepend, code).expect("a file");
+    let ini = [format!("auto_prepend_file={}", prepend.display()), "expose_php=0".to_owned()];
+    let fpm = Fpm::start(&server.file("public"), &ini.each_ref().map(String::as_str));
+    let (mut here, mut there) = (Browser::new(server.addr()), Browser::new(fpm.addr()));
+    let masks = [mask("\"port\":", ",")];
+    let rules =
+        Rules { masks: &masks, cookies: true, headers: &["etag", "last-modified", "expires"], body: false };
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let cases: [(u16, &str, &str, &str, &[u8]); 16] = [
+        (200, "GET", "/hello/World", "", b""),
+        (200, "GET", "/hello/%C3%BCber%20uns?x=1", "", b""),
+        (200, "GET", "/show?q[x]=1&q[y][]=2&a.b=c", "Cookie: a=b; c[d]=e\r\nUser-Agent: me\r\n", b""),
+        (200, "GET", "/show", "Authorization: Basic dTpw\r\n", b""),
+        (200, "POST", "/form", form, b"a=1&b[]=2&b[]=3&c[d][e]=f"),
+        (200, "PUT", "/form", form, b"a=1&b[]=2"),
+        (200, "GET", "/cookies", "", b""),
+        (200, "GET", "/stream", "", b""),
+        (200, "GET", "/file", "", b""),
+        (206, "GET", "/file", "Range: bytes=0-4\r\n", b""),
+        (200, "HEAD", "/hello/World", "", b""),
+        (200, "POST", "/raw", "Content-Type: application/octet-stream\r\n", b"abc"),
+        (302, "GET", "/go", "", b""),
+        (404, "GET", "/nope", "", b""),
+        (404, "POST", "/nope", form, b"a=1"),
+        (500, "GET", "/boom", "", b""),
+    ];
+    for (status, method, target, headers, body) in cases {
+        let ours = here.send(method, target, headers, body);
+        let theirs = there.send(method, target, headers, body);
+        let found = differences(&ours, &theirs, &rules);
+        assert!(found.is_empty() && ours.status == status, "{method} {target}: {}\n{found}", ours.status);
+    }
+    for _ in 0..3 {
+        let (ours, theirs) = (here.get("/session"), there.get("/session"));
+        let count = |response: &Response| response.text().split(' ').next().map(str::to_owned);
+        let found = differences(&ours, &theirs, &Rules { body: true, ..rules });
+        assert!(found.is_empty() && count(&ours) == count(&theirs), "{found}\n{}", ours.text());
+    }
+    fpm.stop();
     server.stop();
 }
 

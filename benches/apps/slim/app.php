@@ -36,5 +36,7 @@ function app(): Closure
         $response = $next($request->withAttribute('began', $began), $response);
         return $response->withHeader('X-Shown-To', $request->getHeaderLine('User-Agent'));
     });
-    return fn (ServerRequestInterface $request): ResponseInterface => $slim->process($request, new Slim\Http\Response());
+    $type = new Slim\Http\Headers(['Content-Type' => 'text/html; charset=UTF-8']);
+    return fn (ServerRequestInterface $request): ResponseInterface =>
+        $slim->process($request, new Slim\Http\Response(200, clone $type));
 }
