@@ -4,6 +4,7 @@
 use e2e::compare::{Browser, Mask, Rules, between, differences, mask, report};
 use e2e::{Fpm, Options, Response, Server, php};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -112,6 +113,10 @@ fn field(page: &Response, name: &str) -> String {
     between(input, "value=\"", "\"").unwrap_or_default().to_owned()
 }
 
+/// The folders of DokuWiki's data.
+const DATA: [&str; 11] =
+    ["attic", "cache", "index", "locks", "log", "media", "media_attic", "media_meta", "meta", "pages", "tmp"];
+
 /// A hash of a password as PHP makes it.
 fn hash(password: &str) -> String {
     let code = format!("echo password_hash('{password}', PASSWORD_BCRYPT);");
@@ -127,19 +132,7 @@ fn dokuwiki_is_read_and_written() {
     for side in [&mut ours, &mut theirs] {
         let conf = side.dir.join("conf");
         fs::create_dir(&conf).expect("a folder");
-        for name in [
-            "attic",
-            "cache",
-            "index",
-            "locks",
-            "log",
-            "media",
-            "media_attic",
-            "media_meta",
-            "meta",
-            "pages",
-            "tmp",
-        ] {
+        for name in DATA {
             fs::create_dir_all(side.dir.join("data").join(name)).expect("a folder");
         }
         let data = side.dir.join("data");
@@ -274,6 +267,70 @@ fn dokuwiki_is_read_and_written() {
         .same("a search", |browser| browser.post("/lib/exe/ajax.php", &[("call", "medialist"), ("ns", "")]));
     assert!(found.text().contains("picture.png"), "{}", found.text());
     both.get(200, "/doku.php?do=admin");
+    both.stop();
+}
+
+#[test]
+fn dokuwiki_is_installed() {
+    let base = TempDir::with_prefix("rr-dokuwiki-").expect("a temporary directory");
+    let (mut ours, mut theirs) = (Side::new(&base, "ours"), Side::new(&base, "theirs"));
+    let root = Path::new("/usr/share/dokuwiki");
+    for side in [&mut ours, &mut theirs] {
+        // Its code, and what the installer writes to.
+        let place = side.dir.join("wiki");
+        for name in DATA {
+            fs::create_dir_all(place.join("data").join(name)).expect("a folder");
+        }
+        fs::create_dir(place.join("conf")).expect("a folder");
+        fs::copy("/etc/dokuwiki/license.php", place.join("conf/license.php")).expect("a file");
+        for name in ["inc", "lib", "vendor", "VERSION"] {
+            symlink(root.join(name), place.join(name)).expect("a link");
+        }
+        let (wiki, conf) = (place.display(), place.join("conf"));
+        let conf = conf.display();
+        // The cookie's name has the port in it.
+        side.prepend(&format!(
+            "define('DOKU_INC', '{wiki}/'); define('DOKU_CONF', '{conf}/'); define('DOKU_LOCAL', '{conf}/');
+             define('DOKU_COOKIE', 'DW');"
+        ));
+    }
+    let masks = [
+        mask("name=\"sectok\" value=\"", "\""),
+        mask("sectok=", "\""),
+        mask(";tok=", "&"),
+        mask("taskrunner.php?id=", "\""),
+        mask("tseed=", "\""),
+        mask("Last modified: ", "</"),
+    ];
+    let mut both = Both::start(root, &ours, &theirs, &masks);
+    assert!(both.get(200, "/install.php").text().contains("DokuWiki Installer"));
+    let fields = |confirm: &'static str| {
+        [
+            ("l", "en"),
+            ("d[title]", "Installed"),
+            ("d[acl]", "on"),
+            ("d[superuser]", "admin"),
+            ("d[fullname]", "The Admin"),
+            ("d[email]", "admin@example.org"),
+            ("d[password]", "secret"),
+            ("d[confirm]", confirm),
+            ("d[policy]", "1"),
+            ("d[license]", "0"),
+            ("submit", "Save"),
+        ]
+    };
+    let wrong = both.same("another password", |browser| browser.post("/install.php", &fields("other")));
+    assert!(wrong.text().contains("Password"), "{}", wrong.text());
+    let done = both.same("the installation", |browser| browser.post("/install.php", &fields("secret")));
+    assert!(done.text().contains("successfully"), "{}", done.text());
+    assert!(both.get(200, "/doku.php?id=start").text().contains("Installed"));
+    both.same("a login", |browser| {
+        let form = browser.get("/doku.php?id=start&do=login");
+        let token = field(&form, "sectok");
+        let fields = [("u", "admin"), ("p", "secret"), ("do", "login"), ("id", "start"), ("sectok", &token)];
+        browser.post("/doku.php?id=start&do=login", &fields)
+    });
+    assert!(both.get(200, "/doku.php?id=start").text().contains("The Admin"), "logged in");
     both.stop();
 }
 
