@@ -245,6 +245,46 @@ fn me_04_our_own_series_and_promtool_has_nothing_to_say() {
 }
 
 #[test]
+fn plugins_without_workers_have_series_of_their_own() {
+    let server = options(
+        "$kv = RoadRunner\\KeyValue::open('small');
+         if ($request->path() === '/fill') {
+             for ($i = 0; $i < 2000; $i++) { $kv->set(\"key:$i\", str_repeat('v', 1000)); }
+         }
+         static $lock; $lock = RoadRunner\\Lock::acquire('held', shared: true);
+         return 'x';",
+    )
+    .workers(1)
+    .set("kv.small", "['driver' => 'memory', 'config' => ['max_memory' => '1MB']]")
+    .set("service.sleeps", "['command' => 'sleep 1000', 'process_num' => 2]")
+    .start();
+    let mut rpc = rpc(&server);
+    let held = r#"{"resource":"r","id":"1","ttl":60000000,"wait":0}"#;
+    assert_eq!(rpc.json("lock.Lock", held).expect("an answer")["ok"], true);
+    assert!(rpc.json("kv.Has", r#"{"storage":"none"}"#).is_err());
+    assert_eq!(server.text("/fill"), "x");
+    let seen = scrape(&server);
+    promtool(&seen);
+    let of = |series: &str| value(&seen, series).unwrap_or_else(|| panic!("no {series} in {seen}"));
+    assert!(
+        of("rr_kv_items{storage=\"small\"}") > 100.0
+            && of("rr_kv_evictions_total{storage=\"small\"}") > 100.0
+    );
+    assert_eq!(of("rr_kv_limit_bytes{storage=\"small\"}"), 1_048_576.0);
+    assert!(of("rr_kv_used_bytes{storage=\"small\"}") <= 1_048_576.0);
+    assert_eq!((of("rr_lock_held"), of("rr_lock_waiting")), (1.0, 0.0), "the request's has ended with it");
+    assert_eq!(of("rr_service_processes{service=\"sleeps\"}"), 2.0);
+    assert_eq!(of("rr_service_restarts_total{service=\"sleeps\"}"), 0.0);
+    assert_eq!(
+        (of("rr_rpc_connections"), of("rr_rpc_calls_total"), of("rr_rpc_errors_total")),
+        (1.0, 2.0, 1.0)
+    );
+    drop(rpc);
+    eventually("it is closed", || value(&scrape(&server), "rr_rpc_connections") == Some(0.0));
+    server.stop();
+}
+
+#[test]
 fn slow_and_strange_scrapers_are_bounded() {
     let server = options("return 'x';").workers(1).start();
     let patience = Some(Duration::from_secs(20));

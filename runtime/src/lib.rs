@@ -17,6 +17,7 @@ mod output;
 mod plugins;
 mod reactor;
 mod reload;
+mod series;
 mod settings;
 mod signals;
 mod start;

@@ -2,6 +2,7 @@
 
 use crate::admin::Desk;
 use crate::obituaries::Obituaries;
+use crate::series::LockSeries;
 use crate::settings;
 use rr_config::{Collector, CollectorType, Config, LockDriver, Middleware};
 use rr_http::{ErrorPages, HttpPlugin, Traffic};
@@ -79,6 +80,7 @@ pub(crate) fn locks(
     config: &Config,
     here: &Path,
     registry: &mut Registry,
+    metrics: &rr_metrics::Registry,
 ) -> Result<Option<Box<dyn Background>>, String> {
     let section = &config.lock;
     let backend: Option<Arc<dyn Backend>> = match section.driver {
@@ -111,12 +113,15 @@ pub(crate) fn locks(
         }
     };
     let Some(backend) = backend else {
-        rr_lock::register(section, rr_lock::memory(section), registry);
+        let driver = rr_lock::memory(section);
+        metrics.offer(Arc::new(LockSeries(Arc::downgrade(&driver))));
+        rr_lock::register(section, driver, registry);
         return Ok(None);
     };
     let settings = rr_lock::foreign::Settings { limits: rr_lock::limits(section), lease: section.lease };
     let driver: Arc<dyn rr_lock::Driver> =
         Arc::new(Foreign::new(backend, settings, format!("{:016x}", seed())));
+    metrics.offer(Arc::new(LockSeries(Arc::downgrade(&driver))));
     rr_lock::register(section, Arc::clone(&driver), registry);
     Ok(Some(Box::new(LockPlugin(driver))))
 }

@@ -11,6 +11,7 @@ use crate::obituaries::Obituaries;
 use crate::plugins::Entry;
 use crate::reactor::Reactor;
 use crate::reload::{self, Current};
+use crate::series::{RpcSeries, ServiceSeries, StorageSeries};
 use crate::traffic::HttpSeries;
 use crate::zygote::Command;
 use crate::{dev, logs, otel, plugins, settings, signals, supervisor};
@@ -154,23 +155,28 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         }
         _ => None,
     };
+    let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     let services = plugins::services(config, &env, &launch.cwd, &obituaries, keeper.as_ref());
     if let Some(services) = &services {
         registry.add(services.services().methods());
+        metrics.offer(Arc::new(ServiceSeries(Arc::downgrade(services.services()))));
         desk.attend(services.attendant());
     }
     let storages = plugins::storages(config, &here).map_err(ServeError::Settings)?;
     registry.add(storages.service());
     registry.tell(Arc::new(storages.clone()));
-    let locks = plugins::locks(config, &here, &mut registry).map_err(ServeError::Settings)?;
+    metrics.offer(Arc::new(StorageSeries(storages.clone())));
+    let locks = plugins::locks(config, &here, &mut registry, &metrics).map_err(ServeError::Settings)?;
     registry.add(applog::service());
-    let metrics = plugins::metrics(config).map_err(ServeError::Settings)?;
     // CFG-14: RoadRunner's methods come with the section.
     registry.add(match config.metrics {
         Some(_) => rr_metrics::service(&metrics),
         None => rr_metrics::native(&metrics),
     });
     let registry = Arc::new(registry);
+    if config.rpc.is_some() {
+        metrics.offer(Arc::new(RpcSeries(Arc::clone(&registry))));
+    }
     let mut background = plugins::background(config, &registry, &metrics).map_err(ServeError::Settings)?;
     let status = plugins::status(config, &desk, view).map_err(ServeError::Settings)?;
     let live = Live {

@@ -44,8 +44,25 @@ struct Done {
     _place: OwnedSemaphorePermit,
 }
 
+/// A connection that is counted.
+struct Open(Arc<Registry>);
+
+impl Open {
+    fn of(registry: &Arc<Registry>) -> Self {
+        registry.traffic().opened();
+        Self(Arc::clone(registry))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.traffic().closed();
+    }
+}
+
 /// Serves a connection to its end.
 pub(crate) async fn serve(stream: Stream, peer: String, registry: Arc<Registry>, limit: u32) {
+    let _open = Open::of(&registry);
     let (reader, mut writer) = tokio::io::split(stream);
     let (sender, mut replies) = mpsc::channel::<Done>(REPLIES);
     let writing = tokio::spawn(async move {
@@ -118,7 +135,7 @@ async fn read(
 
 /// Starts a call. Its reply goes to `replies`, however late.
 async fn start(
-    registry: &Registry,
+    registry: &Arc<Registry>,
     header: &Header,
     payload: &[u8],
     place: OwnedSemaphorePermit,
@@ -129,8 +146,14 @@ async fn start(
         Ok(codec) => (codec.flag(), registry.call(call.method, codec, call.body)),
         Err(error) => (Flags::GOB, Answer::Now(Err(error.to_string()))),
     };
-    let (sequence, method) = (call.sequence, call.method.to_owned());
-    let send = move |result| Done { frame: reply(sequence, &method, flags, result), _place: place };
+    registry.traffic().called();
+    let (sequence, method, registry) = (call.sequence, call.method.to_owned(), Arc::clone(registry));
+    let send = move |result: Result<Vec<u8>, String>| {
+        if result.is_err() {
+            registry.traffic().failed();
+        }
+        Done { frame: reply(sequence, &method, flags, result), _place: place }
+    };
     match answer {
         Answer::None => {}
         Answer::Now(result) => {
@@ -174,6 +197,7 @@ pub fn fuzz(data: &[u8]) {
         let mut registry = Registry::default();
         let echo = |argument: crate::codec::Raw| Ok::<_, String>(argument);
         registry.add(crate::service::Service::new("test").method("Echo", echo));
+        let registry = Arc::new(registry);
         let mut reader = data;
         let (sender, mut replies) = mpsc::channel(REPLIES);
         let places = Arc::new(Semaphore::new(IN_FLIGHT));

@@ -13,4 +13,4 @@ mod service;
 pub use codec::{Codec, CodecError, Message, Plain, Proto, Raw};
 pub use connection::fuzz;
 pub use server::{RpcPlugin, Settings};
-pub use service::{Ends, Registry, Reply, Service};
+pub use service::{Ends, Registry, Reply, Service, Traffic};

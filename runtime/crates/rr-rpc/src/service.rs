@@ -4,6 +4,7 @@ use crate::codec::{Codec, Message};
 use rr_pool::{Answer, BoxFuture, Caller};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a method gives.
 pub enum Reply<T> {
@@ -93,11 +94,56 @@ pub trait Ends: Send + Sync {
     fn worker_ended(&self, pool: &Arc<str>, worker: u64);
 }
 
+/// What clients of the listener have done.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    connections: AtomicU64,
+    calls: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl Traffic {
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Calls so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that were answered with an error.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn opened(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn called(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// All services.
 #[derive(Default)]
 pub struct Registry {
     services: BTreeMap<&'static str, Service>,
     ends: Vec<Arc<dyn Ends>>,
+    traffic: Traffic,
 }
 
 impl std::fmt::Debug for Registry {
@@ -107,6 +153,12 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
+    /// What clients of the listener have done.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// Adds a service; of two with one name the later one stays.
     pub fn add(&mut self, service: Service) {
         self.services.insert(service.name, service);

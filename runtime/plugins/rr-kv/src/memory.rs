@@ -31,6 +31,7 @@ struct State {
 pub struct Memory {
     state: Mutex<State>,
     files: Files,
+    limit: usize,
     /// A deadline came that is before all others.
     sooner: Notify,
 }
@@ -58,7 +59,13 @@ impl Memory {
     pub fn create(settings: Settings, seeds: [u64; 4]) -> io::Result<Self> {
         let (store, files) = Store::create(settings.limit, settings.eviction, seeds)?;
         let state = State { store, turns: Turns::default() };
-        Ok(Self { state: Mutex::new(state), files, sooner: Notify::new() })
+        Ok(Self { state: Mutex::new(state), files, limit: settings.limit, sooner: Notify::new() })
+    }
+
+    /// Bytes that keys and values may take.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// What readers map.

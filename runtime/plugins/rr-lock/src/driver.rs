@@ -66,6 +66,8 @@ pub trait Driver: Send + Sync + fmt::Debug {
     fn end_before(&self, owner: Owner) -> usize;
     /// See [`crate::Table::end_worker`].
     fn end_worker(&self, pool: u32, worker: u64) -> usize;
+    /// Locks that are held and requests that wait, as far as this server knows: what is lent to workers is not among them.
+    fn counts(&self) -> (usize, usize);
     /// Gives back what ends with the server, once no worker is left.
     fn finish(&self) -> BoxFuture<()> {
         Box::pin(std::future::ready(()))
@@ -119,5 +121,8 @@ impl Driver for Locks {
     }
     fn end_worker(&self, pool: u32, worker: u64) -> usize {
         Self::end_worker(self, pool, worker)
+    }
+    fn counts(&self) -> (usize, usize) {
+        Self::counts(self)
     }
 }

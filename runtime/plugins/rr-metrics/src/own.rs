@@ -26,7 +26,7 @@ const OF_POOLS: [(&str, &str); 8] = [
     ("requests_queue", "Requests that wait for a worker."),
 ];
 /// JOB-14, for the day there are jobs; HS-11 and that of grpc.
-const PROMISED: [&str; 13] = [
+const PROMISED: [&str; 24] = [
     "rr_jobs_push_ok",
     "rr_jobs_push_err",
     "rr_jobs_jobs_ok",
@@ -40,6 +40,17 @@ const PROMISED: [&str; 13] = [
     "rr_grpc_request_total",
     "rr_grpc_request_duration_seconds",
     "rr_log_lines_lost_total",
+    "rr_kv_items",
+    "rr_kv_used_bytes",
+    "rr_kv_limit_bytes",
+    "rr_kv_evictions_total",
+    "rr_lock_held",
+    "rr_lock_waiting",
+    "rr_service_processes",
+    "rr_service_restarts_total",
+    "rr_rpc_connections",
+    "rr_rpc_calls_total",
+    "rr_rpc_errors_total",
 ];
 const OF_PROCESS: [&str; 8] = [
     "process_cpu_seconds_total",

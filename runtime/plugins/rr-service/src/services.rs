@@ -278,6 +278,17 @@ impl Services {
         self.list.lock().keys().cloned().collect()
     }
 
+    /// Of each service: its name, the processes that run, and how often any was started again.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(String, usize, u64)> {
+        let counted = |name: String| {
+            let (_, processes) = self.look(&name).ok()?;
+            let running = processes.iter().filter(|(seen, _)| matches!(seen, Seen::Running { .. })).count();
+            Some((name, running, processes.iter().map(|(_, restarts)| restarts).sum()))
+        };
+        self.names().into_iter().filter_map(counted).collect()
+    }
+
     /// Command and processes of a service.
     pub(crate) fn look(&self, name: &str) -> Result<(String, Vec<(Seen, u64)>), String> {
         let service = self.find(name)?;

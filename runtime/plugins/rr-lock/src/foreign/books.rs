@@ -92,6 +92,11 @@ impl Books {
         self.holds.insert(token, hold);
     }
 
+    /// Locks that workers hold, and requests that wait.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.holds.len(), self.waiters.len())
+    }
+
     pub(super) fn hold(&self, token: u64) -> Option<&Hold> {
         self.holds.get(&token)
     }

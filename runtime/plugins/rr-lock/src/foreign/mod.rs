@@ -255,6 +255,10 @@ impl Driver for Foreign {
         self.end(pool, worker, |_| true)
     }
 
+    fn counts(&self) -> (usize, usize) {
+        self.inner.state.lock().books.counts()
+    }
+
     fn finish(&self) -> BoxFuture<()> {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move { inner.finish().await })
