@@ -12,5 +12,5 @@ attempt('first', fn () => Server::create()->run());
 attempt('second', fn () => Server::create()->run());
 ?>
 --EXPECT--
-first: RoadRunner\ConfigException: Server::run(): there is nothing to serve; call http(), globals(), files() or the like first, or give http.app.root or server.command, or a section that needs no workers (rpc, service, …)
-second: RoadRunner\ConfigException: Server::run(): there is nothing to serve; call http(), globals(), files() or the like first, or give http.app.root or server.command, or a section that needs no workers (rpc, service, …)
+first: RoadRunner\ConfigException: there is nothing to serve; give a section http, with server.command or http.app.root, or one that needs no workers (rpc, service, metrics, status), or call Server::http(), files() or the like
+second: RoadRunner\ConfigException: there is nothing to serve; give a section http, with server.command or http.app.root, or one that needs no workers (rpc, service, metrics, status), or call Server::http(), files() or the like

@@ -11,4 +11,4 @@ use RoadRunner\Server;
 attempt('no app', fn () => Server::create()->run());
 ?>
 --EXPECT--
-no app: RoadRunner\ConfigException: Server::run(): there is nothing to serve; call http(), globals(), files() or the like first, or give http.app.root or server.command, or a section that needs no workers (rpc, service, …)
+no app: RoadRunner\ConfigException: there is nothing to serve; give a section http, with server.command or http.app.root, or one that needs no workers (rpc, service, metrics, status), or call Server::http(), files() or the like

@@ -72,7 +72,10 @@ pub(crate) fn without_effect(config: &Config, command: bool) -> Vec<String> {
         }
     };
     let server = &config.server;
-    let handler = "workers run what Server::http() or httpLoop() was given";
+    let handler = match config.http {
+        Some(_) => "workers run what Server::http() or httpLoop() was given",
+        None => "no section that is served has workers",
+    };
     note(!command && !server.command.is_empty(), "server.command", handler);
     note(!command && server.relay != "pipes", "server.relay", "native workers are on shared memory");
     if let Some(http) = &config.http {

@@ -43,9 +43,11 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
         // There is nobody to ask for an app.
     } else if matches!(server.app, App::None) && !command {
         let Some(root) = app.and_then(|app| app.root.as_deref()) else {
-            let text = "Server::run(): there is nothing to serve; call http(), globals(), files() or the like first, \
-                        or give http.app.root or server.command, or a section that needs no workers (rpc, service, …)";
-            return Err(wrong(text));
+            let text = "there is nothing to serve; give a section http, with server.command or http.app.root, or one that \
+                        needs no workers (rpc, service, metrics, status), or call Server::http(), files() or the like";
+            // What is there and not served may be what was meant.
+            let warnings = loaded.warnings.iter().map(|warning| format!("\n{warning}"));
+            return Err(wrong(&warnings.fold(text.to_owned(), |text, warning| text + &warning)));
         };
         if !super::web_plan::absolute(root).is_dir() {
             return Err(wrong(&format!("http.app.root: there is no folder \"{root}\"")));

@@ -192,17 +192,20 @@ impl Kind<Option<u16>> for Status {
     }
 }
 
-/// A duration such as `60s` or `1m30s`. A bare number counts nanoseconds, as in RoadRunner.
+/// A duration such as `60s` or `1m30s`. A bare number counts nanoseconds, as in RoadRunner, unless that counts seconds there.
 pub(crate) struct Time {
     pub(crate) min: Duration,
     pub(crate) zero_default: bool,
+    pub(crate) seconds: bool,
 }
 
 impl Time {
     /// Any duration, 0 included.
-    pub(crate) const ANY: Self = Self { min: Duration::ZERO, zero_default: false };
+    pub(crate) const ANY: Self = Self { min: Duration::ZERO, zero_default: false, seconds: false };
     /// 0 stands for the default, as in RoadRunner.
     pub(crate) const OR_DEFAULT: Self = Self { zero_default: true, ..Self::ANY };
+    /// A bare number counts seconds; 0 stands for the default.
+    pub(crate) const SECONDS_OR_DEFAULT: Self = Self { seconds: true, ..Self::OR_DEFAULT };
     /// A time limit of 0 would end everything at once, which nobody means.
     pub(crate) const POSITIVE: Self = Self { min: Duration::from_millis(1), ..Self::ANY };
 }
@@ -214,6 +217,10 @@ impl Kind<Duration> for Time {
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Duration> {
         const WHAT: &str = "a duration such as \"60s\" or \"1m30s\"";
         let (duration, bare) = match &node.value {
+            Value::Int(seconds) if self.seconds => match u64::try_from(*seconds) {
+                Ok(seconds) => (Duration::from_secs(seconds), false),
+                Err(_) => return decoder.expected(node, path, "a duration that is not negative"),
+            },
             Value::Int(nanos) => match u64::try_from(*nanos) {
                 Ok(nanos) => (Duration::from_nanos(nanos), true),
                 Err(_) => return decoder.expected(node, path, "a duration that is not negative"),

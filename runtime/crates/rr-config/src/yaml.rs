@@ -27,9 +27,71 @@ pub fn parse(source: &str, text: &str) -> Result<Node, ConfigError> {
             format!("the file is bigger than {} KiB, which no settings file should be", MAX_SIZE >> 10);
         return Err(ConfigError::new(Step::Parse, Position { source, line: 0 }, "", message));
     }
-    let mut builder =
-        Builder { parser: Parser::new_from_str(text), source, anchors: HashMap::new(), copied: 0, nodes: 0 };
-    builder.document()
+    let read = |text: &str| {
+        let parser = Parser::new_from_str(text);
+        let source = Arc::clone(&source);
+        Builder { parser, source, anchors: HashMap::new(), copied: 0, nodes: 0 }.document()
+    };
+    read(text).or_else(|error| read(&deeper(text)).map_err(|_| error))
+}
+
+/// The text with the lines inside brackets and quotes indented more than the line that opens them. YAML wants that and
+/// RoadRunner's parser does not, nor do people; within them blanks at the beginning of a line mean nothing.
+fn deeper(text: &str) -> String {
+    // A file of empty lines must not become a big one.
+    const MOST: usize = 64;
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    let (mut depth, mut quote, mut opened) = (0_usize, None, 0);
+    // The indentation of a key whose value is a text of whole lines.
+    let mut literal = None;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if literal.is_some_and(|key| indent > key || line.trim().is_empty()) {
+            out.push_str(line);
+            continue;
+        }
+        literal = None;
+        if depth > 0 || quote.is_some() {
+            out.extend(std::iter::repeat_n(' ', (opened + 1).min(MOST)));
+        } else {
+            opened = indent;
+        }
+        out.push_str(line);
+        // Whether a value may begin here, and the character before.
+        let (mut fresh, mut before) = (true, ' ');
+        let mut rest = line.chars().peekable();
+        while let Some(char) = rest.next() {
+            let next = rest.peek().copied().unwrap_or(' ');
+            match (quote, char) {
+                (Some('"'), '\\') => drop(rest.next()),
+                (Some('\''), '\'') if next == '\'' => drop(rest.next()),
+                (Some(mark), _) => {
+                    if mark == char {
+                        quote = None;
+                    }
+                }
+                (None, '#') if before.is_whitespace() => break,
+                (None, '"' | '\'') if fresh => (quote, fresh) = (Some(char), false),
+                (None, '[' | '{') if fresh || depth > 0 => (depth, fresh) = (depth + 1, true),
+                (None, ']' | '}') => (depth, fresh) = (depth.saturating_sub(1), false),
+                (None, '|' | '>') if fresh && depth == 0 => {
+                    literal = Some(indent);
+                    break;
+                }
+                (None, ':' | '-' | '?') if next.is_whitespace() => fresh = true,
+                (None, ',' | ':') if depth > 0 => fresh = true,
+                (None, char) if char.is_whitespace() => {}
+                (None, '&' | '!') if fresh => {
+                    while rest.peek().is_some_and(|char| !char.is_whitespace()) {
+                        rest.next();
+                    }
+                }
+                (None, _) => fresh = false,
+            }
+            before = char;
+        }
+    }
+    out
 }
 
 /// A value that `&name` names, with what a copy of it costs.
@@ -54,11 +116,15 @@ impl<'t> Builder<'t> {
             let (event, span) = self.next()?;
             match event {
                 Event::StreamEnd => break,
-                Event::DocumentStart(_) if root.is_some() => {
-                    return Err(
-                        self.error(span, "a second document starts here, only one is allowed; remove it")
-                    );
-                }
+                // A line `---` at the end begins nothing.
+                Event::DocumentStart(_) if root.is_some() => match self.next()?.0 {
+                    Event::Scalar(text, ScalarStyle::Plain, 0, None) if matches!(&*text, "" | "~") => {}
+                    _ => {
+                        return Err(
+                            self.error(span, "a second document starts here, only one is allowed; remove it")
+                        );
+                    }
+                },
                 Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
                 event => root = Some(self.node(event, span, 0)?),
             }

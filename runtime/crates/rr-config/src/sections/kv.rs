@@ -77,7 +77,7 @@ section! {
         /// The servers, `host:port` or `unix:///path`. A key is on the server that RoadRunner would choose.
         addr: Vec<String> = vec!["127.0.0.1:11211".into()] => Servers;
         /// Ours: how long an answer may take.
-        timeout: Duration = Duration::from_secs(1) => Time { min: Duration::from_millis(1), zero_default: true };
+        timeout: Duration = Duration::from_secs(1) => Time { min: Duration::from_millis(1), ..Time::OR_DEFAULT };
     }
 }
 

@@ -41,7 +41,7 @@ section! {
         /// Ours: stands before all names on a server that is shared. Locks of one prefix are the same locks.
         prefix: String = "rr:lock:".into() => Checked(Text, is_prefix, "a text without braces");
         /// Ours: on a server that is shared, a worker's lock ends so long after our server has died or has lost it.
-        lease: Duration = Duration::from_secs(30) => Time { min: Duration::from_secs(1), zero_default: true };
+        lease: Duration = Duration::from_secs(30) => Time { min: Duration::from_secs(1), ..Time::OR_DEFAULT };
         /// Ours: the Redis servers of driver `redis`.
         redis: Redis = Redis::default() => Nested;
         /// Ours: the etcd servers of driver `etcd`.
@@ -64,9 +64,9 @@ section! {
         /// Ours: `postgres://user:password@host:port/database?sslmode=require`, or `host=... user=... dbname=...`.
         dsn: String = "postgres://postgres@127.0.0.1:5432/postgres".into() => Text;
         /// Ours: how long connecting may take.
-        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), zero_default: true };
+        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), ..Time::OR_DEFAULT };
         /// Ours: how long an answer may take.
-        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
+        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), ..Time::OR_DEFAULT };
         /// Ours: files for TLS, which `sslmode` asks for.
         tls: ClientTls = ClientTls::default() => Nested;
     }
@@ -78,9 +78,9 @@ section! {
         /// Ours: some members, `host:port`.
         endpoints: Vec<String> = vec!["127.0.0.1:2379".into()] => Servers;
         /// Ours: how long connecting may take.
-        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), zero_default: true };
+        dial_timeout: Duration = Duration::from_secs(5) => Time { min: Duration::from_millis(1), ..Time::OR_DEFAULT };
         /// Ours: how long an answer may take, together with `dial_timeout`.
-        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), zero_default: true };
+        read_timeout: Duration = Duration::from_secs(3) => Time { min: Duration::from_millis(1), ..Time::OR_DEFAULT };
         /// Ours: TLS.
         tls: Option<ClientTls> = None => Maybe;
     }

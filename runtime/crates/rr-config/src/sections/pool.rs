@@ -26,7 +26,7 @@ section! {
         reset_timeout: Duration = Duration::from_secs(60) => Time::OR_DEFAULT;
         /// How long a worker may go on sending a reply nobody waits for any more.
         stream_timeout: Duration = Duration::from_secs(60) => Time::OR_DEFAULT;
-        /// A fresh worker for every request, so that changed code is seen at once.
+        /// A fresh worker for every request. It starts before that comes; for code that is changed there is `dev`.
         debug: bool = false => Flag;
         /// Command of this pool's workers; `server.command` unless given.
         command: Vec<String> = Vec::new() => Command;
@@ -92,4 +92,4 @@ section! {
     }
 }
 
-const IDLE: Time = Time { min: Duration::from_secs(1), zero_default: true };
+const IDLE: Time = Time { min: Duration::from_secs(1), ..Time::OR_DEFAULT };

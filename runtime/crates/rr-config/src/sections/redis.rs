@@ -5,7 +5,7 @@ use crate::kinds::{Flag, Maybe, Names, Number, Text, Time};
 use crate::node::{Map, Node, Value};
 use std::time::Duration;
 
-const AT_LEAST_1MS: Time = Time { min: Duration::from_millis(1), zero_default: true };
+const AT_LEAST_1MS: Time = Time { min: Duration::from_millis(1), ..Time::OR_DEFAULT };
 
 section! {
     /// Redis 6 or newer: one server, the master that sentinels name, or a cluster.

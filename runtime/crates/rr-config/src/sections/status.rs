@@ -13,8 +13,8 @@ section! {
         address: String = String::new() => Text;
         /// Status of the answer when a plugin does not live or is not ready.
         unavailable_status_code: u16 = 503 => Number::within(100, 599).or_default();
-        /// How long a connection may take.
-        check_timeout: Duration = Duration::from_secs(60) => Time::OR_DEFAULT;
+        /// How long a connection may take; a bare number counts seconds.
+        check_timeout: Duration = Duration::from_secs(60) => Time::SECONDS_OR_DEFAULT;
     }
     finish needs_address;
 }

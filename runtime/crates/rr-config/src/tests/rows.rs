@@ -362,6 +362,8 @@ fn st_02_the_listener_for_monitors() {
     let status =
         load("status: {address: ':1', unavailable_status_code: 500, check_timeout: 5s}").status.unwrap();
     assert_eq!((status.unavailable_status_code, status.check_timeout.as_secs()), (500, 5));
+    let status = load("status: {address: ':1', check_timeout: 60}").status.unwrap();
+    assert_eq!(status.check_timeout.as_secs(), 60, "as RoadRunner counts them");
     assert!(fault("status: {}").contains("status.address: is missing"));
     assert!(fault("status: {address: ':1', unavailable_status_code: 1000}").contains("from 100 to 599"));
 }

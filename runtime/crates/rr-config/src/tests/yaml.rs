@@ -13,6 +13,27 @@ fn json(text: &str) -> String {
 }
 
 #[test]
+fn lists_may_be_closed_below_their_key_as_gos_yaml_has_it() {
+    for (text, want) in [
+        ("a: [\n  1,\n  2\n]\nb: 3", r#"{"a":[1,2],"b":3}"#),
+        (
+            "a:\n  b: [\n  x, # ]\n  'y ]',\n  \"z \\\" [\"\n  ]\n  c: {\n  d: [ ]\n  }",
+            r#"{"a":{"b":["x","y ]","z \" ["],"c":{"d":[]}}}"#,
+        ),
+        ("x: foo[0\na: [\n1\n]", r#"{"x":"foo[0","a":[1]}"#),
+        ("t: |\n  [ {\n  '\na: [\n1\n]", r#"{"t":"[ {\n'\n","a":[1]}"#),
+        ("a: \"one\ntwo\"\nb: 1", r#"{"a":"one two","b":1}"#),
+        ("- &n [\n1\n]\n- *n", r#"[[1],[1]]"#),
+        ("a: 1\n---\n", r#"{"a":1}"#),
+    ] {
+        assert_eq!(json(text), want, "{text}");
+    }
+    // What is wrong is said of the text as it was written.
+    assert!(error("a: [\n1\nb: 2").contains("f:"), "{}", error("a: [\n1\nb: 2"));
+    assert!(error("a: 1\n---\nb: 2").contains("a second document"));
+}
+
+#[test]
 fn scalars_follow_gos_yaml() {
     for text in ["true", "True", "TRUE"] {
         assert_eq!(resolve(text), Value::Bool(true));
