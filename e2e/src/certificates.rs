@@ -22,7 +22,7 @@ pub fn certificates() -> TempDir {
     }
     let new = "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(dir.path(), &format!("{new} -keyout server.key -out server.csr -subj /CN=server"));
-    std::fs::write(dir.path().join("names"), "subjectAltName=IP:127.0.0.1").expect("a file");
+    std::fs::write(dir.path().join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost").expect("a file");
     let sign = "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names";
     openssl(dir.path(), &format!("{sign} -out server.crt"));
     dir

@@ -7,6 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
+/// A port of loopback that nobody listens on.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
 /// A server that is killed when dropped.
 pub struct Daemon {
     name: &'static str,
@@ -28,9 +35,7 @@ impl Daemon {
     }
 
     fn prepare(name: &'static str, arguments: &[&str]) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
+        let port = free_port();
         let arguments =
             arguments.iter().map(|argument| argument.replace("PORT", &port.to_string())).collect();
         Self { name, port, arguments, child: None, end: None, dir: None }
@@ -168,6 +173,27 @@ impl Daemon {
             [prefix, &[&binary, "-D", folder, "-h", "127.0.0.1", "-p", "PORT"], &quiet, &settings].concat();
         let mut daemon = Self::prepare("setpriv", &line);
         (daemon.end, daemon.dir) = (Some(QUIT), Some(dir));
+        daemon.restart();
+        daemon
+    }
+
+    /// Starts nginx with this configuration of its `http` section, in which `PORT` stands for its port.
+    #[must_use]
+    pub fn nginx(http: &str) -> Self {
+        let dir = TempDir::new().expect("a folder");
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let mut text = format!(
+            "daemon off; master_process off; pid {}; error_log stderr crit; events {{}} http {{ access_log off;",
+            file("pid")
+        );
+        for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+            text.push_str(&format!("{kind}_temp_path {};", file(kind)));
+        }
+        std::fs::write(file("template"), text + http + "}").expect("a file");
+        let run =
+            format!("sed s/PORT/$1/ {0} > {0}.conf; exec nginx -e stderr -c {0}.conf", file("template"));
+        let mut daemon = Self::prepare("sh", &["-c", &run, "sh", "PORT"]);
+        daemon.dir = Some(dir);
         daemon.restart();
         daemon
     }

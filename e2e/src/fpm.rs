@@ -1,11 +1,12 @@
 //! What this server is compared with: Debian's php-fpm behind Debian's nginx, started by the test on a free port with
 //! files of its own, and ended by it. No service of the system is touched.
 
+use crate::daemon::free_port;
 use crate::logs::Logs;
 use crate::proc::{self, Process};
 use crate::{SOON, is_root, until};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,11 +38,6 @@ fn spawn(command: &mut Command, logs: &Logs) -> Child {
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     logs.collect(child.stderr.take().expect("stderr"));
     child
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 impl Fpm {

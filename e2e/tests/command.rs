@@ -1,7 +1,7 @@
 //! Command workers (rows WRK-01…13, HTTP-01…16, FR-10…14): the same app over pipes, sockets, and in forks whose relay is
 //! in shared memory.
 
-use e2e::{Client, Options, Process, Server, eventually, kill, skip, workspace};
+use e2e::{Client, Options, Process, Server, eventually, free_port, kill, skip, workspace};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -18,10 +18,6 @@ enum Way {
 const ALL: [Way; 4] = [Way::Fork, Way::Pipes, Way::Tcp, Way::Unix];
 /// Those whose bytes the master reads itself.
 const PROGRAMS: [Way; 3] = [Way::Pipes, Way::Tcp, Way::Unix];
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
-}
 
 fn php() -> String {
     e2e::php().display().to_string()

@@ -2,19 +2,14 @@
 //! Laravel Octane, Symfony's runtimes, the harness of Temporal's SDK.
 
 use e2e::rr::{Ended, Rr, Serving};
-use e2e::{Client, eventually, kill, until, workspace};
+use e2e::{Client, eventually, free_port, kill, until, workspace};
 use serde_json::Value;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
 fn php() -> String {
     e2e::program(&[&e2e::php().display().to_string()]).display().to_string()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
 }
 
 fn worker() -> String {

@@ -235,11 +235,12 @@ impl Request {
         Text::new(self.head().remote())
     }
 
-    /// `HTTP/1.1` or `HTTP/1.0`.
+    /// `HTTP/1.0`, `HTTP/1.1`, `HTTP/2.0` or `HTTP/3.0`.
     pub fn protocol(&self) -> &'static str {
         match self.head().version() {
             10 => "HTTP/1.0",
             20 => "HTTP/2.0",
+            30 => "HTTP/3.0",
             _ => "HTTP/1.1",
         }
     }

@@ -405,16 +405,12 @@ fn call(method: &str) -> PhpResult<Vec<u8>> {
 }
 
 impl Server {
-    /// Settings are checked where they are given; only an address may still be missing.
+    /// Settings are checked where they are given; what is missing beside them may still come.
     fn validate(&self) -> PhpResult<()> {
-        let mut probe = self.tree.clone();
-        let section = probe.lookup("http").and_then(Node::as_map).is_some();
-        if section && probe.lookup("http.address").is_none() {
-            let address = Node::new(Value::Str("127.0.0.1:0".to_owned()), Position::new(SOURCE));
-            probe.set(&["http", "address"], address);
+        match self.load() {
+            Err(error) if error.is_incomplete() => Ok(()),
+            loaded => loaded.map(drop).map_err(config_error),
         }
-        let server = Self::new(self.file.clone(), self.overrides.clone(), probe);
-        server.load().map(drop).map_err(config_error)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn of(view: &RequestView<'_>, now: SystemTime) -> Result<ZBox<ZendHas
     let protocol = match view.version() {
         10 => "HTTP/1.0",
         20 => "HTTP/2.0",
+        30 => "HTTP/3.0",
         _ => "HTTP/1.1",
     };
     let (mut kind, mut length) = (&b""[..], &b""[..]);

@@ -55,6 +55,7 @@ fn set_all(server: &mut Variables, place: &Place, context: &[u8], length: Option
     let protocol: &[u8] = match view.version() {
         10 => b"HTTP/1.0",
         20 => b"HTTP/2.0",
+        30 => b"HTTP/3.0",
         _ => b"HTTP/1.1",
     };
     if place.frankenphp {

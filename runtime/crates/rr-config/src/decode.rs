@@ -26,6 +26,13 @@ impl Decoder {
         None
     }
 
+    /// Notes that a key beside others is not there.
+    pub(crate) fn incomplete(&mut self, at: &Position, path: &str, message: impl Into<String>) {
+        if self.faults.len() < MAX_REPORTS {
+            self.faults.push(ConfigError::new(Step::Incomplete, at.clone(), path, message));
+        }
+    }
+
     /// `expected a number, got "many"`.
     pub(crate) fn expected<T>(&mut self, node: &Node, path: &str, what: &str) -> Option<T> {
         self.wrong(&node.at, path, format!("expected {what}, got {}", node.describe()))

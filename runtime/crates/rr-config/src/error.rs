@@ -42,6 +42,8 @@ pub enum Step {
     Include,
     /// A value does not fit its key.
     Decode,
+    /// A section lacks a key that stands beside the others.
+    Incomplete,
 }
 
 /// Why the settings cannot be used. `Display` gives one line per fault.
@@ -60,6 +62,12 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// Whether nothing is wrong but that something has not been said, which it may be still.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.step == Step::Incomplete && self.others.iter().all(Self::is_incomplete)
+    }
+
     pub(crate) fn new(step: Step, at: Position, path: &str, message: impl Into<String>) -> Self {
         Self { step, at, path: path.into(), message: message.into(), others: Vec::new() }
     }

@@ -41,6 +41,7 @@ pub use sections::dev::Dev;
 pub use sections::endure::Endure;
 pub use sections::error_pages::{ErrorPage, PageOf};
 pub use sections::http::{App, Buffering, Codec, Http, Mode, Uploads};
+pub use sections::https::{Acme, Challenge, ClientAuth, FastCgi, Http2, Http3, Ssl, TlsVersion};
 pub use sections::kv::{BoltStorage, Driver, Eviction, MemcachedStorage, MemoryStorage, Storage};
 pub use sections::lock::{Etcd, Lock, LockDriver, Postgres};
 pub use sections::logs::{FileLog, LogEncoding, LogLevel, LogMode, Logs};

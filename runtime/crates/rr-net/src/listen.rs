@@ -53,6 +53,17 @@ pub enum Listener {
     Unix(std::os::unix::net::UnixListener, Option<SocketFile>),
 }
 
+impl Listener {
+    /// The port; `None` for a unix socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Self::Unix(..) => None,
+        }
+    }
+}
+
 /// The file of a unix socket, removed in the end by the process that made it.
 #[derive(Debug)]
 pub struct SocketFile {
@@ -113,6 +124,30 @@ pub fn bind(key: &'static str, address: &str, config: &Options) -> Result<Listen
     let plain = address.strip_prefix("tcp://").or(address.strip_prefix("http://")).unwrap_or(address);
     let target = resolve(plain).ok_or_else(|| BindError::Malformed { key, address: address.to_owned() })?;
     bind_tcp(target, config).map(Listener::Tcp).map_err(fail)
+}
+
+/// Takes datagrams on `address`, which the config has at `key`: `host:port`, `:port` or `udp://host:port`.
+///
+/// # Errors
+/// The address is malformed or taken.
+pub fn bind_udp(
+    key: &'static str,
+    address: &str,
+    config: &Options,
+) -> Result<std::net::UdpSocket, BindError> {
+    let fail = |error| BindError::listen(key, address, error);
+    let malformed = || BindError::Malformed { key, address: address.to_owned() };
+    let target = resolve(address.strip_prefix("udp://").unwrap_or(address)).ok_or_else(malformed)?;
+    let open = || {
+        let domain = if target.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
+        let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+        if config.reuse_port {
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(&SockAddr::from(target))?;
+        Ok(socket.into())
+    };
+    open().map_err(fail)
 }
 
 /// An empty host is IPv4 any; a name is resolved (RoadRunner listens everywhere then, CFG-16).

@@ -2,7 +2,7 @@
 //! the reader can hand out slices without decoding what nobody asks for. Little endian, no padding.
 //!
 //! ```text
-//! request:  u8 version (10, 11, 20)  u8 flags (1 https, 2 form)  u16 headers  u16 remote port  u16 server port
+//! request:  u8 version (10, 11, 20, 30)  u8 flags (1 https, 2 form)  u16 headers  u16 remote port  u16 server port
 //!           u16 method  u16 remote  u16 server  u32 target  u32 authority  u32 script  u32 path info
 //!           | method remote server target authority script path-info | (u16 name, u32 value) × headers
 //!           | name value name value …

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cookie;
+pub mod fastcgi;
 pub mod form;
 pub mod frame;
 pub mod http;
@@ -23,6 +24,7 @@ pub use frame::{Bits, Flags, FrameError, Header, MAX_HEADER, PREFIX};
 /// Feeds arbitrary bytes to every parser of this crate. Used by the fuzz target and by the corpus replay.
 pub fn fuzz(data: &[u8]) {
     let _ = form::Parts::new(data).count();
+    fastcgi::fuzz(data);
     if let Ok((header, used)) = Header::parse(data) {
         let mut again = [0_u8; MAX_HEADER];
         let length = header.encode(&mut again);

@@ -2,7 +2,7 @@
 
 use crate::failure;
 use crate::files::Source;
-use crate::io::{Activity, Phase};
+use crate::io::Busy;
 use crate::middleware::compress::{Compressed, Encoder};
 use crate::service::Client;
 use crate::spool::{Next, Spool};
@@ -13,7 +13,6 @@ use http_body::{Frame, SizeHint};
 use rr_pool::ExecError;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
@@ -21,7 +20,7 @@ use tokio::task::JoinHandle;
 /// A response body.
 pub(crate) struct Body {
     kind: Kind,
-    activity: Option<Arc<Activity>>,
+    busy: Option<Busy>,
     log: Option<Box<Log>>,
     watch: Option<Watch>,
     /// The response to HEAD: hyper takes nothing of the body.
@@ -61,7 +60,7 @@ impl Reading {
 
 impl Body {
     const fn new(kind: Kind) -> Self {
-        Self { kind, activity: None, log: None, watch: None, head: false }
+        Self { kind, busy: None, log: None, watch: None, head: false }
     }
 
     pub(crate) fn file(source: Source) -> Self {
@@ -101,14 +100,8 @@ impl Body {
     }
 
     /// Ties the body to its connection: once it is dropped, the request is over.
-    pub(crate) fn attach(
-        &mut self,
-        activity: Arc<Activity>,
-        log: Option<Box<Log>>,
-        watch: Option<Watch>,
-        head: bool,
-    ) {
-        self.activity = Some(activity);
+    pub(crate) fn attach(&mut self, busy: Busy, log: Option<Box<Log>>, watch: Option<Watch>, head: bool) {
+        self.busy = Some(busy);
         self.log = log;
         self.watch = watch;
         self.head = head;
@@ -130,6 +123,44 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ExecError>>> {
         let this = self.get_mut();
+        let next = this.next(cx);
+        if let Some(busy) = &mut this.busy {
+            // Whoever has got a frame may come for another one.
+            busy.owes(matches!(&next, Poll::Ready(Some(Ok(_)))));
+        }
+        next
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Done => true,
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::File(reading) => reading.left() == 0,
+            Kind::Stream(_)
+            | Kind::Broken(_)
+            | Kind::Trailed(..)
+            | Kind::Trailers(_)
+            | Kind::Compressed(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Done => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::File(reading) => SizeHint::with_exact(reading.left()),
+            Kind::Stream(_)
+            | Kind::Broken(_)
+            | Kind::Trailed(..)
+            | Kind::Trailers(_)
+            | Kind::Compressed(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Body {
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ExecError>>> {
+        let this = self;
         loop {
             let bytes = match &mut this.kind {
                 Kind::Done => return Poll::Ready(None),
@@ -233,39 +264,10 @@ impl http_body::Body for Body {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
     }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Done => true,
-            Kind::Full(bytes) => bytes.is_empty(),
-            Kind::File(reading) => reading.left() == 0,
-            Kind::Stream(_)
-            | Kind::Broken(_)
-            | Kind::Trailed(..)
-            | Kind::Trailers(_)
-            | Kind::Compressed(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Done => SizeHint::with_exact(0),
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::File(reading) => SizeHint::with_exact(reading.left()),
-            Kind::Stream(_)
-            | Kind::Broken(_)
-            | Kind::Trailed(..)
-            | Kind::Trailers(_)
-            | Kind::Compressed(_) => SizeHint::default(),
-        }
-    }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(activity) = &self.activity {
-            activity.enter(Phase::Idle);
-        }
         if let Some(mut log) = self.log.take() {
             // hyper takes short bodies whole, without asking for frames.
             if let (Kind::Full(bytes), false) = (&self.kind, self.head) {
@@ -325,7 +327,7 @@ impl Log {
         Some(Box::new(Self {
             method: request.method().to_string(),
             uri: target.to_owned(),
-            url: format!("http://{host}{target}"),
+            url: format!("{}://{host}{target}", client.scheme()),
             remote: match client.remote_port {
                 0 => client.remote.clone(),
                 port if client.remote.contains(':') => format!("[{}]:{port}", client.remote),

@@ -3,11 +3,10 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rr_net::Stream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,6 +32,14 @@ pub(crate) struct Activity {
     since: AtomicU64,
     /// Milliseconds after `start`, plus one, since which a write has been waiting for the client; 0: none.
     stalled: AtomicU64,
+    /// Requests that are being answered: more than one where the protocol has streams.
+    busy: AtomicU32,
+    /// The protocol has streams, and so a client may hold one up while it takes others.
+    multiplexed: AtomicBool,
+    /// Answers of which the client could take more.
+    owed: AtomicU32,
+    /// Milliseconds after `start` when the client last took something of any answer.
+    taken: AtomicU64,
     /// An interim response waits to be written.
     interim: AtomicBool,
     slot: Mutex<Interim>,
@@ -52,6 +59,10 @@ impl Activity {
             phase: AtomicU8::new(0),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            busy: AtomicU32::new(0),
+            multiplexed: AtomicBool::new(false),
+            owed: AtomicU32::new(0),
+            taken: AtomicU64::new(0),
             interim: AtomicBool::new(false),
             slot: Mutex::default(),
         }
@@ -64,6 +75,19 @@ impl Activity {
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// From here on the connection has streams.
+    pub(crate) fn multiplex(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
+        self.enter(Phase::Idle);
+    }
+
+    /// A request is being answered until what this returns is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.enter(Phase::Busy);
+        Busy { activity: Arc::clone(self), owed: false }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -82,6 +106,9 @@ impl Activity {
     /// How long a write has been waiting.
     pub(crate) fn stalled(&self) -> Duration {
         match self.stalled.load(Ordering::Relaxed) {
+            0 if self.owed.load(Ordering::Relaxed) > 0 => {
+                Duration::from_millis(self.now().saturating_sub(self.taken.load(Ordering::Relaxed)))
+            }
             0 => Duration::ZERO,
             since => Duration::from_millis(self.now().saturating_sub(since - 1)),
         }
@@ -104,7 +131,10 @@ impl Activity {
     }
 
     fn read_some(&self) {
-        if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+        // With streams, what is read may be no request.
+        if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8
+            && !self.multiplexed.load(Ordering::Relaxed)
+        {
             self.enter(Phase::Head);
         }
     }
@@ -119,20 +149,54 @@ impl Activity {
     }
 }
 
+/// A request that is being answered. Where the protocol has streams, it also knows whether its client could take more.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    owed: bool,
+}
+
+impl Busy {
+    /// The client may take something (again), or there is nothing for it yet.
+    pub(crate) fn owes(&mut self, owed: bool) {
+        if !self.activity.multiplexed.load(Ordering::Relaxed) {
+            return;
+        }
+        if owed {
+            self.activity.taken.store(self.activity.now(), Ordering::Relaxed);
+        }
+        if owed && !self.owed {
+            self.activity.owed.fetch_add(1, Ordering::Relaxed);
+        } else if !owed && self.owed {
+            self.activity.owed.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.owed = owed;
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.owes(false);
+        if self.activity.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.activity.enter(Phase::Idle);
+        }
+    }
+}
+
 /// The stream, for hyper behind `TokioIo`.
 #[derive(Debug)]
-pub(crate) struct ClientIo {
-    stream: Stream,
+pub(crate) struct ClientIo<S> {
+    stream: S,
     activity: Arc<Activity>,
 }
 
-impl ClientIo {
-    pub(crate) fn new(stream: Stream, activity: Arc<Activity>) -> Self {
+impl<S> ClientIo<S> {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 }
 
-impl AsyncRead for ClientIo {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -148,7 +212,7 @@ impl AsyncRead for ClientIo {
     }
 }
 
-impl AsyncWrite for ClientIo {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -185,7 +249,7 @@ impl AsyncWrite for ClientIo {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -197,5 +261,60 @@ impl AsyncWrite for ClientIo {
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
         this.activity.wrote(result.is_pending());
         result
+    }
+}
+
+/// A stream of which something has been read already.
+#[derive(Debug)]
+pub(crate) struct Rewound<S> {
+    read: Bytes,
+    stream: S,
+}
+
+impl<S> Rewound<S> {
+    pub(crate) fn new(read: Bytes, stream: S) -> Self {
+        Self { read, stream }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.read.is_empty() {
+            return Pin::new(&mut this.stream).poll_read(cx, buffer);
+        }
+        let first = this.read.split_to(this.read.len().min(buffer.remaining()));
+        buffer.put_slice(&first);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1: listeners, connections with their limits and timeouts, and the way of a request to a worker and back.
+//! HTTP/1.1, 2 and 3, over TLS or without, and FastCGI: listeners, connections with their limits and timeouts, and the way of a request to a worker and back.
 //! Rows HTTP- and HS- of the compatibility contract.
 #![forbid(unsafe_code)]
 
@@ -6,13 +6,19 @@ mod body;
 mod command;
 mod conditions;
 mod connection;
+mod door;
 mod error_pages;
 mod failure;
+mod fastcgi;
 mod files;
+#[cfg(feature = "http3")]
+mod http3;
+mod inbound;
 mod io;
 mod middleware;
 mod multipart;
 mod ranges;
+mod redirect;
 mod resolve;
 mod respond;
 mod root;
@@ -30,7 +36,7 @@ pub use ranges::fuzz as fuzz_range;
 pub use traffic::{BOUNDS, Counted, Traffic};
 
 use rr_config::Http;
-use rr_net::{BindError, Listener};
+use rr_net::BindError;
 use rr_plugin::{Context, Plugin};
 use rr_pool::BoxFuture;
 use std::os::fd::OwnedFd;
@@ -42,6 +48,9 @@ pub enum HttpError {
     /// An address is malformed or taken.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] rr_tls::TlsError),
     /// A middleware lacks something; the text begins with its key.
     #[error("{0}")]
     Middleware(String),
@@ -51,7 +60,7 @@ pub enum HttpError {
 #[derive(Debug)]
 pub struct HttpPlugin {
     config: Arc<Http>,
-    listeners: Vec<Listener>,
+    doors: door::Doors,
     chain: Option<middleware::Chain>,
     pages: Arc<ErrorPages>,
     traffic: Option<Arc<Traffic>>,
@@ -63,20 +72,9 @@ impl HttpPlugin {
     /// # Errors
     /// An address is malformed or taken, or a middleware lacks something.
     pub fn bind(config: Http, inherited: Vec<OwnedFd>) -> Result<Self, HttpError> {
-        const KEY: &str = "http.address";
         let chain = middleware::Chain::new(&config).map_err(HttpError::Middleware)?;
-        let options = rr_net::Options {
-            reuse_port: config.reuse_port,
-            backlog: config.backlog,
-            socket_mode: config.socket_mode,
-        };
-        let listeners = if inherited.is_empty() {
-            let addresses = config.address.iter();
-            addresses.map(|address| rr_net::bind(KEY, address, &options)).collect::<Result<_, _>>()?
-        } else {
-            inherited.into_iter().map(|socket| rr_net::adopt(KEY, socket)).collect::<Result<_, _>>()?
-        };
-        Ok(Self { config: Arc::new(config), listeners, chain, pages: Arc::default(), traffic: None })
+        let doors = door::Doors::bind(&config, inherited)?;
+        Ok(Self { config: Arc::new(config), doors, chain, pages: Arc::default(), traffic: None })
     }
 
     /// Answers failures with these pages, which may be read anew at any time.
@@ -98,8 +96,7 @@ impl Plugin for HttpPlugin {
     }
 
     fn addresses(&self) -> Vec<String> {
-        let shown = |listener: &Listener| listener.to_string().replacen("tcp://", "http://", 1);
-        self.listeners.iter().map(shown).collect()
+        self.doors.shown()
     }
 
     fn serve(self: Box<Self>, context: Context) -> BoxFuture<()> {
@@ -107,7 +104,7 @@ impl Plugin for HttpPlugin {
         let resolver = resolve::Resolver::new(&self.config.app);
         let watchers = watch::Watchers::new(self.traffic, context.tracer.clone());
         let serving = connection::Serving {
-            listeners: self.listeners,
+            doors: self.doors,
             config: self.config,
             resolver,
             chain: self.chain,

@@ -13,7 +13,7 @@ use http::header::{
     LOCATION, RETRY_AFTER, TRAILER,
 };
 use http::request::Parts;
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode};
 use rr_pool::{Exchange, ExecError, ReplyFrame};
 use rr_wire::http::{FILE, ResponseView};
 use std::ffi::OsStr;
@@ -110,7 +110,7 @@ pub(crate) async fn try_wait(
         let head = head_of(&frame, sendfile).map_err(ExecError::Protocol)?;
         if head.status.is_informational() {
             // HTTP-15. A client of HTTP/1.0 knows none; 100 is sent by the server itself.
-            if request.version == Version::HTTP_11 && head.status != StatusCode::CONTINUE {
+            if client.takes_interim(request.version) && head.status != StatusCode::CONTINUE {
                 client.activity.send_interim(interim(&head)).await;
             }
             continue;

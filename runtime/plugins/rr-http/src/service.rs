@@ -2,18 +2,19 @@
 
 use crate::body::{Body, Log};
 use crate::connection::Shared;
-use crate::io::{Activity, Phase};
+use crate::door::Door;
+use crate::inbound::{Inbound, headers_of_streams};
+use crate::io::Activity;
 use crate::middleware::{Passed, Remote};
 use crate::resolve::Target;
 use crate::uploads::{Received, Receiver, Uploads};
 use crate::watch::Watch;
-use crate::{command, failure, files, multipart, respond};
+use crate::{command, failure, files, multipart, redirect, respond};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use rr_pool::{BodySender, Request as Work};
 use rr_wire::http::{RequestHead, encode_request};
 use std::convert::Infallible;
@@ -21,9 +22,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One connection.
+#[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) shared: Arc<Shared>,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) door: Arc<Door>,
+    /// What is spoken with it.
+    pub(crate) spoken: Spoken,
+    /// It came over TLS, to us or to the web server in front.
+    pub(crate) https: bool,
     /// The peer's address without a port (HTTP-05).
     pub(crate) remote: String,
     /// The peer may say for which client it speaks.
@@ -36,6 +43,27 @@ pub(crate) struct Client {
     pub(crate) server_text: String,
 }
 
+/// A protocol of the client's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// HTTP/1.0 and 1.1.
+    Http1,
+    /// HTTP/2 and 3.
+    Streams,
+    FastCgi,
+}
+
+impl Client {
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    /// HTTP-15: a client of HTTP/1.0 knows no interim responses, and hyper has no door for those of streams.
+    pub(crate) fn takes_interim(&self, version: Version) -> bool {
+        self.spoken == Spoken::Http1 && version == Version::HTTP_11
+    }
+}
+
 /// What stops a request before a worker sees it.
 pub(crate) enum Refusal {
     Status(StatusCode, &'static str),
@@ -46,15 +74,24 @@ pub(crate) enum Refusal {
 
 pub(crate) async fn handle(
     client: Arc<Client>,
-    mut request: Request<Incoming>,
+    mut request: Request<Inbound>,
 ) -> Result<Response<Body>, Infallible> {
-    client.activity.enter(Phase::Busy);
+    let busy = client.activity.begin();
+    let malformed = match client.spoken {
+        Spoken::Streams => headers_of_streams(&mut request).err(),
+        _ => None,
+    };
     let mut log = Log::begin(&client, &request);
     let noted = failure::note(&client, &mut request);
     let head = *request.method() == Method::HEAD;
     let mut watch = client.shared.watchers.as_ref().map(|watchers| watchers.begin(&client, &mut request));
     let mut passed = Passed::default();
-    let mut response = match run(&client, request, &mut passed, &mut watch).await {
+    let outcome = match (malformed, redirect::answer(&client, &request)) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some(answer)) => Ok(answer),
+        (None, None) => run(&client, request, &mut passed, &mut watch).await,
+    };
+    let mut response = match outcome {
         Ok(response) => response,
         Err(Refusal::Status(status, text)) => respond::plain(status, text),
         Err(Refusal::Long(status, text)) => respond::plain(status, &text),
@@ -67,12 +104,13 @@ pub(crate) async fn handle(
         }
         chain.leave(passed, &mut response);
     }
+    redirect::advertise(&client, &mut response);
     let status = response.status();
     if let Some(watch) = &mut watch {
         watch.answered(&mut response);
     }
     response.body_mut().attach(
-        Arc::clone(&client.activity),
+        busy,
         log.map(|log| log.answered(status, noted.as_ref().and_then(failure::Noted::worker))),
         watch,
         head,
@@ -82,7 +120,7 @@ pub(crate) async fn handle(
 
 async fn run(
     client: &Arc<Client>,
-    request: Request<Incoming>,
+    request: Request<Inbound>,
     passed: &mut Passed,
     watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
@@ -157,7 +195,7 @@ fn check(parts: &http::request::Parts) -> Result<(), Refusal> {
     let bad = |text| Err(Refusal::Status(StatusCode::BAD_REQUEST, text));
     let mut hosts = parts.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (None, _) if parts.version == Version::HTTP_11 => return bad("the Host header is missing"),
+        (None, _) if parts.version >= Version::HTTP_11 => return bad("the Host header is missing"),
         (Some(_), Some(_)) => return bad("more than one Host header"),
         _ => {}
     }
@@ -216,8 +254,13 @@ fn encode(
         None => (&*client.remote, client.remote_port),
     };
     let head = RequestHead {
-        version: if parts.version == Version::HTTP_10 { 10 } else { 11 },
-        https: false,
+        version: match parts.version {
+            Version::HTTP_10 => 10,
+            Version::HTTP_2 => 20,
+            Version::HTTP_3 => 30,
+            _ => 11,
+        },
+        https: client.https,
         form: form.is_some(),
         remote_port,
         server_port: client.server.map_or(0, |server| server.port()),
@@ -258,7 +301,7 @@ fn form(parts: &http::request::Parts, client: &Client) -> Option<(Arc<Uploads>, 
 }
 
 pub(crate) async fn receive(
-    body: &mut Incoming,
+    body: &mut Inbound,
     uploads: Arc<Uploads>,
     boundary: &[u8],
     config: &rr_config::Http,
@@ -318,7 +361,7 @@ struct Inline {
 /// Reads a body as far as it fits beside the head, so that a worker starts when it has all of a small request
 /// and does not wait for a slow client.
 async fn read_inline(
-    body: &mut Incoming,
+    body: &mut Inbound,
     room: usize,
     size: &mut u64,
     limit: u64,
@@ -348,7 +391,7 @@ async fn read_inline(
 }
 
 pub(crate) async fn next_part(
-    body: &mut Incoming,
+    body: &mut Inbound,
     size: &mut u64,
     limit: u64,
     patience: Duration,
@@ -383,7 +426,7 @@ struct Pump {
 }
 
 impl Pump {
-    async fn run(mut self, first: Bytes, mut body: Incoming) {
+    async fn run(mut self, first: Bytes, mut body: Inbound) {
         let (limit, patience) = {
             let config = &self.client.shared.config;
             (config.max_request_size, config.read_timeout)

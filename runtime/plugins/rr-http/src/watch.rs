@@ -78,11 +78,16 @@ fn span<B>(tracer: &dyn Tracer, client: &Client, request: &mut Request<B>) -> Bo
             span.set("http.request.method", name.into());
         }
         span.set("url.path", request.uri().path().into());
-        span.set("url.scheme", "http".into());
+        span.set("url.scheme", client.scheme().into());
         if let Some(query) = request.uri().query() {
             span.set("url.query", query.into());
         }
-        let version = if request.version() == Version::HTTP_10 { "1.0" } else { "1.1" };
+        let version = match request.version() {
+            Version::HTTP_10 => "1.0",
+            Version::HTTP_2 => "2",
+            Version::HTTP_3 => "3",
+            _ => "1.1",
+        };
         span.set("network.protocol.version", version.into());
         if !client.remote.is_empty() {
             span.set("client.address", (&*client.remote).into());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error_pages::{ErrorPage, Pages};
+use super::https::{self, FastCgi, Http2, Http3, Ssl};
 use super::middleware::{self, Chain, Headers, Middleware, StaticFiles, Subnets, Tokens, Trusted};
 use super::pool::Pool;
 use crate::decode::{Decoder, Kind, section};
@@ -40,6 +41,14 @@ section! {
         static_files("static"): Option<StaticFiles> = None => Maybe;
         /// Headers and CORS, for the middleware `headers`.
         headers: Option<Headers> = None => Maybe;
+        /// The HTTPS server.
+        ssl: Option<Ssl> = None => Maybe;
+        /// HTTP/2.
+        http2: Http2 = Http2::default() => Nested;
+        /// The HTTP/3 server.
+        http3: Option<Http3> = None => Maybe;
+        /// The FastCGI server, for web servers in front.
+        fcgi: Option<FastCgi> = None => Maybe;
         /// The workers.
         pool: Pool = Pool::default() => Nested;
         /// Files that clients upload.
@@ -72,8 +81,8 @@ section! {
         /// Ours: permissions of a unix socket, in octal.
         socket_mode: u32 = 0o660 => Permissions;
     }
-    unserved "ssl", "http2", "http3", "fcgi", "cors", "cache", "new_relic", "gzip", "sendfile", "otel";
-    finish needs_address;
+    unserved "cors", "cache", "new_relic", "gzip", "sendfile", "otel";
+    finish check;
 }
 
 /// How contexts of command workers are encoded.
@@ -171,7 +180,7 @@ const ANY_SIZE: Size = Size { unit: 1, min: 0, max: 1 << 50, zero_default: false
 const FIELD: Size = Size { unit: 1, min: 1, max: 32 << 20, zero_default: true };
 const HEADER: Size = Size { unit: 1, min: 8 << 10, max: 16 << 20, zero_default: true };
 
-fn needs_address(section: &mut Http, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {
+fn check(section: &mut Http, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {
     let key = format!("{path}.address");
     let written = map.get("address").filter(|node| !node.is_null());
     let at = written.map_or(&node.at, |node| &node.at);
@@ -182,9 +191,11 @@ fn needs_address(section: &mut Http, node: &Node, map: &Map, path: &str, decoder
             decoder.wrong::<()>(at, &key, message);
         }
     }
-    if section.address.is_empty() && !decoder.is_wrong(&key) {
+    https::servers(section, node, map, path, decoder);
+    let others = section.ssl.is_some() || section.http3.is_some() || section.fcgi.is_some();
+    if section.address.is_empty() && !others && !decoder.is_wrong(&key) {
         let message = "is missing, so there is nothing to listen on; write e.g. \"127.0.0.1:8080\"";
-        decoder.wrong::<()>(at, &key, message);
+        decoder.incomplete(at, &key, message);
     }
     middleware::pairs(section, map, path, node, decoder);
 }

@@ -121,7 +121,7 @@ fn needs_dir(section: &mut StaticFiles, node: &Node, map: &Map, path: &str, deco
     let key = format!("{path}.dir");
     if section.dir.is_empty() && !decoder.is_wrong(&key) {
         let at = map.get("dir").map_or(&node.at, |node| &node.at);
-        decoder.wrong::<()>(at, &key, "is missing; give the folder whose files are sent");
+        decoder.incomplete(at, &key, "is missing; give the folder whose files are sent");
     }
     if section.weak && !section.calculate_etag {
         let at = map.get("weak").map_or(&node.at, |node| &node.at);

@@ -5,6 +5,7 @@ pub(crate) mod dev;
 pub(crate) mod endure;
 pub(crate) mod error_pages;
 pub(crate) mod http;
+pub(crate) mod https;
 pub(crate) mod kv;
 pub(crate) mod lock;
 pub(crate) mod logs;

@@ -59,6 +59,6 @@ fn valid_relay(relay: &String) -> bool {
 fn needs_command(section: &mut OnInit, node: &Node, _: &Map, path: &str, decoder: &mut Decoder) {
     let key = format!("{path}.command");
     if section.command.is_empty() && !decoder.is_wrong(&key) {
-        decoder.wrong::<()>(&node.at, &key, "is missing; give the command, or remove on_init");
+        decoder.incomplete(&node.at, &key, "is missing; give the command, or remove on_init");
     }
 }

@@ -39,7 +39,7 @@ const MAX_PROCESSES: u64 = 1024;
 fn needs_command(section: &mut Service, node: &Node, _: &Map, path: &str, decoder: &mut Decoder) {
     let key = format!("{path}.command");
     if section.command.trim().is_empty() && !decoder.is_wrong(&key) {
-        decoder.wrong::<()>(&node.at, &key, "is missing; give the command, or remove the service");
+        decoder.incomplete(&node.at, &key, "is missing; give the command, or remove the service");
     }
 }
 

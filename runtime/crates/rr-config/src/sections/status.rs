@@ -22,6 +22,6 @@ section! {
 fn needs_address(section: &mut Status, node: &Node, _: &Map, path: &str, decoder: &mut Decoder) {
     let key = format!("{path}.address");
     if section.address.is_empty() && !decoder.is_wrong(&key) {
-        decoder.wrong::<()>(&node.at, &key, "is missing; write host:port, or remove the section");
+        decoder.incomplete(&node.at, &key, "is missing; write host:port, or remove the section");
     }
 }

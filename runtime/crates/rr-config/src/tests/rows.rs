@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{env, fault, load, overridden, try_load, warnings};
 use crate::expand::expand;
-use crate::{Loader, Map, Node, Position, Step, Value};
+use crate::{ClientAuth, Loader, Map, Node, Position, Step, Value};
 
 fn php(key: &str, value: Value) -> Node {
     let at = Position::new("Server::create()");
@@ -278,12 +278,12 @@ fn cfg_15_unknown_keys_are_warned_of() {
         ]
     );
     assert_eq!(
-        warnings("htpp: {}\njobs: {consume: []}\nwhatever: 1\nhttp: {address: ':1', ssl: {key: a}}"),
+        warnings("htpp: {}\njobs: {consume: []}\nwhatever: 1\nhttp: {address: ':1', new_relic: {}}"),
         [
             ".rr.yaml:2: htpp: unknown key; did you mean \"http\"?",
             ".rr.yaml:3: jobs: is not served by this version and is ignored",
             ".rr.yaml:4: whatever: unknown key, ignored",
-            ".rr.yaml:5: http.ssl: is not served by this version and is ignored",
+            ".rr.yaml:5: http.new_relic: is not served by this version and is ignored",
         ]
     );
 }
@@ -294,6 +294,58 @@ fn cfg_16_address_is_checked_for_a_port() {
     assert_eq!(address("'127.0.0.1:80, unix:///tmp/s'"), ["127.0.0.1:80", "unix:///tmp/s"]);
     assert_eq!(address("[':1', 'tcp://:2']"), [":1", "tcp://:2"]);
     assert!(fault("http: {address: localhost}").contains("malformed http server address \"localhost\""));
+}
+
+#[test]
+fn hs_01_one_address_of_any_server_is_enough() {
+    for server in [
+        "ssl: {address: ':1', key: k, cert: c}",
+        "ssl: {acme: {email: a@b, domains: [example.com]}}",
+        "fcgi: {address: ':1'}",
+        "http3: {address: ':1', key: k, cert: c}",
+    ] {
+        let http = load(&format!("http: {{{server}}}")).http.unwrap();
+        assert!(
+            http.address.is_empty() && (http.ssl.is_some() || http.fcgi.is_some() || http.http3.is_some())
+        );
+    }
+    let text = "http: {ssl: {address: ':1'}, fcgi: {}}";
+    assert!(fault(text).contains("http.address: is missing"));
+    let text = "http: {address: ':1', ssl: {address: ':2', redirect: true}, fcgi: {address: ''}}";
+    let http = load(text).http.unwrap();
+    assert_eq!((http.ssl, http.fcgi), (None, None));
+    assert_eq!(
+        warnings(text),
+        [".rr.yaml:2: http.ssl: has neither key and cert nor acme, so there is no HTTPS server"]
+    );
+}
+
+#[test]
+fn hs_13_tls_settings_are_checked() {
+    let ssl = |text: &str| format!("http: {{ssl: {{{text}}}}}");
+    assert!(fault(&ssl("key: k")).contains("http.ssl.cert: is missing"));
+    assert!(fault(&ssl("cert: k")).contains("http.ssl.key: is missing"));
+    assert!(fault(&ssl("key: k, cert: c, address: x")).contains("http.ssl.address: malformed address \"x\""));
+    let text = "key: k, cert: c, client_auth_type: maybe";
+    assert!(fault(&ssl(text)).contains("http.ssl.client_auth_type: expected one of no_client_cert, request"));
+    for (word, auth) in [
+        ("no_client_certs", ClientAuth::None),
+        ("no_client_cert", ClientAuth::None),
+        ("require_and_verify_client_cert", ClientAuth::RequireAndVerify),
+    ] {
+        let text = ssl(&format!("key: k, cert: c, root_ca: r, client_auth_type: {word}"));
+        assert_eq!(load(&text).http.unwrap().ssl.unwrap().client_auth_type, auth);
+    }
+    assert!(fault(&ssl("acme: {domains: [a.b]}")).contains("http.ssl.acme.email: is missing"));
+    assert!(fault(&ssl("acme: {email: a@b}")).contains("http.ssl.acme.domains: is missing"));
+    for bad in ["'*.example.com'", "'../x'", "'a b'", "a..b"] {
+        let text = ssl(&format!("acme: {{email: a@b, domains: [{bad}]}}"));
+        assert!(fault(&text).contains("http.ssl.acme.domains: expected a list of domain names"), "{bad}");
+    }
+    assert!(
+        fault("http: {http3: {address: ':1'}}")
+            .contains("http.http3: needs key and cert, or those of http.ssl")
+    );
 }
 
 #[test]
@@ -324,7 +376,7 @@ fn settings_from_php_alone_need_no_version() {
     assert_eq!((http.address[0].as_str(), http.pool.max_jobs), ("$HOST:1", 2));
     assert_eq!(loaded.warnings, []);
     let tree = php("http.address", Value::Map(Map::new()));
-    assert_eq!(Loader::new().tree(tree).load().unwrap_err().step, Step::Decode);
+    assert_eq!(Loader::new().tree(tree).load().unwrap_err().step, Step::Incomplete);
     let tree = php("http.pool.num_workers", Value::Str("many".into()));
     let error =
         Loader::new().tree(php("http.address", Value::Str(":1".into()))).tree(tree).load().unwrap_err();

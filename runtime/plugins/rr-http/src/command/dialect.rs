@@ -59,7 +59,7 @@ impl Context<'_> {
         }
         let host = self.parts.headers.get(HOST).map_or(&b""[..], http::HeaderValue::as_bytes);
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        format!("http://{}{target}", String::from_utf8_lossy(host))
+        format!("{}://{}{target}", self.client.scheme(), String::from_utf8_lossy(host))
     }
 
     /// HTTP-05.

@@ -1,10 +1,10 @@
 //! A body before its worker sees it: a command worker is told its length first, and a slow client must not hold one. The
 //! beginning is in memory, the rest in a file without a name.
 
+use crate::inbound::Inbound;
 use crate::service::{Client, Refusal, next_part};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use hyper::body::Incoming;
 use rr_pool::BodySender;
 use rustix::fs::{Mode, OFlags, openat};
 use std::fs::File;
@@ -79,7 +79,7 @@ fn create(dir: &Path) -> io::Result<File> {
 }
 
 /// Takes a body of any length up to `http.max_request_size`.
-pub(super) async fn body(body: &mut Incoming, client: &Arc<Client>) -> Result<Gathered, Refusal> {
+pub(super) async fn body(body: &mut Inbound, client: &Arc<Client>) -> Result<Gathered, Refusal> {
     let config = &client.shared.config;
     let mut size = 0;
     let mut memory = BytesMut::new();
@@ -127,7 +127,7 @@ async fn store(
 }
 
 /// Takes a body of up to `limit` bytes into memory.
-pub(super) async fn whole(body: &mut Incoming, client: &Arc<Client>, limit: u64) -> Result<Bytes, Refusal> {
+pub(super) async fn whole(body: &mut Inbound, client: &Arc<Client>, limit: u64) -> Result<Bytes, Refusal> {
     let mut size = 0;
     let mut whole = BytesMut::new();
     while let Some(part) = next_part(body, &mut size, limit, client.shared.config.read_timeout).await? {

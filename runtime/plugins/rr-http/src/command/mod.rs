@@ -11,6 +11,7 @@ pub(crate) use dialect::{Dialect, native};
 pub use tree::fuzz;
 
 use crate::body::Body;
+use crate::inbound::Inbound;
 use crate::respond;
 use crate::service::{self, Client, Refusal};
 use crate::uploads::Stored;
@@ -20,7 +21,6 @@ use dialect::{Context, Payload};
 use gather::Gathered;
 use http::header::CONTENT_TYPE;
 use http::{Method, Response, StatusCode};
-use hyper::body::Incoming;
 use rr_config::Codec;
 use rr_pool::{ExecError, Request as Work};
 use rr_wire::Flags;
@@ -65,7 +65,7 @@ fn kind(parts: &http::request::Parts, raw: bool) -> Kind {
 pub(crate) async fn run(
     client: &Arc<Client>,
     parts: http::request::Parts,
-    mut body: Incoming,
+    mut body: Inbound,
     watch: &mut Option<Watch>,
 ) -> Result<Response<Body>, Refusal> {
     let config = &client.shared.config;
@@ -113,7 +113,7 @@ fn bad_form(error: tree::FormError) -> Refusal {
 async fn multipart(
     client: &Arc<Client>,
     parts: &http::request::Parts,
-    body: &mut Incoming,
+    body: &mut Inbound,
 ) -> Result<Payload, Refusal> {
     let boundary =
         parts.headers.get(CONTENT_TYPE).and_then(|kind| crate::multipart::boundary(kind.as_bytes()));
