@@ -269,6 +269,17 @@ impl Client {
         Ok(std::mem::take(&mut self.buffer))
     }
 
+    /// What comes next; nothing at the end of the connection.
+    ///
+    /// # Errors
+    /// Nothing comes within the patience.
+    pub fn read_some(&mut self) -> io::Result<Vec<u8>> {
+        if self.buffer.is_empty() {
+            self.fill()?;
+        }
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
     /// Throws away a body of `length` bytes that stays out of memory; gives how many came.
     ///
     /// # Errors

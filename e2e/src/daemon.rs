@@ -34,8 +34,19 @@ impl Daemon {
         daemon
     }
 
+    /// Starts a program that listens on this port.
+    #[must_use]
+    pub fn at(port: u16, name: &'static str, arguments: &[&str]) -> Self {
+        let mut daemon = Self::prepare_at(port, name, arguments);
+        daemon.restart();
+        daemon
+    }
+
     fn prepare(name: &'static str, arguments: &[&str]) -> Self {
-        let port = free_port();
+        Self::prepare_at(free_port(), name, arguments)
+    }
+
+    fn prepare_at(port: u16, name: &'static str, arguments: &[&str]) -> Self {
         let arguments =
             arguments.iter().map(|argument| argument.replace("PORT", &port.to_string())).collect();
         Self { name, port, arguments, child: None, end: None, dir: None }
@@ -191,7 +202,7 @@ impl Daemon {
         }
         std::fs::write(file("template"), text + http + "}").expect("a file");
         let run =
-            format!("sed s/PORT/$1/ {0} > {0}.conf; exec nginx -e stderr -c {0}.conf", file("template"));
+            format!("sed s/POR[T]/$1/ {0} > {0}.conf; exec nginx -e stderr -c {0}.conf", file("template"));
         let mut daemon = Self::prepare("sh", &["-c", &run, "sh", "PORT"]);
         daemon.dir = Some(dir);
         daemon.restart();

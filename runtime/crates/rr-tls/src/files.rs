@@ -2,6 +2,7 @@
 
 use crate::certificates::Certificates;
 use crate::provider;
+use rustls::InconsistentKeys;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -69,6 +70,16 @@ pub(crate) fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String>
 
 /// A chain with the key of a PEM text.
 pub(crate) fn certified(chain: Vec<CertificateDer<'static>>, key: &[u8]) -> Result<CertifiedKey, String> {
+    let certified = unchecked(chain, key)?;
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(rustls::Error::InconsistentKeys(_)) => Err("does not belong to the certificate".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The same without a look at whether they belong together.
+pub(crate) fn unchecked(chain: Vec<CertificateDer<'static>>, key: &[u8]) -> Result<CertifiedKey, String> {
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => {
             "has no private key that can be read without a password".to_owned()
@@ -76,11 +87,7 @@ pub(crate) fn certified(chain: Vec<CertificateDer<'static>>, key: &[u8]) -> Resu
         error => format!("is no PEM: {error}"),
     })?;
     let key = provider().key_provider.load_private_key(key).map_err(|error| error.to_string())?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
-        Err(_) => Err("does not belong to the certificate".to_owned()),
-    }
+    Ok(CertifiedKey::new(chain, key))
 }
 
 /// How often files are looked at.

@@ -345,7 +345,8 @@ impl Variables {
                         rest.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();
                     let name = HeaderName::from_bytes(&name)
                         .map_err(|_| format!("{} is malformed", String::from_utf8_lossy(rest)))?;
-                    headers.append(name, header(rest, value)?);
+                    // A variable that comes twice has the later value.
+                    headers.insert(name, header(rest, value)?);
                 }
             }
         }
