@@ -274,6 +274,45 @@ fn pool_13_debug_is_a_worker_per_request() {
 }
 
 #[test]
+fn pool_13_debug_starts_a_worker_when_its_request_is_there() {
+    let body = "return $request->path() === '/' ? file_get_contents(\"http://{$request->header('host')}/inner\") : 'inner';";
+    let server = Options::handler(body).workers(1).set("http.pool.debug", "true").start();
+    assert_eq!(workers(&server), 0, "none is older than its request");
+    let mut client = Client::connect(server.addr());
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr()));
+    assert_eq!(client.read().text(), "inner", "an app that asks itself");
+    drop(client);
+    server.stop();
+    // What the file says counts at once, in a fork and in a program.
+    let source =
+        std::fs::read_to_string(e2e::workspace().join("examples/roadrunner/worker.php")).expect("a file");
+    for fork in [true, false] {
+        let yaml = format!(
+            "version: '3'\nserver:\n  command: ['{}', 'worker.php']\n  fork: {fork}\nhttp:\n  address: ${{HTTP_ADDRESS}}\n  \
+             pool: {{debug: true}}\n",
+            e2e::php().display()
+        );
+        let script = "<?php RoadRunner\\Server::fromFile('.rr.yaml')->run();";
+        let options = Options::source(script).file(".rr.yaml", &yaml).file("worker.php", &source);
+        let server = options.expect_errors().descriptors_may_grow().start();
+        for round in 0..3 {
+            let name = format!("said{round}");
+            std::fs::write(server.file("worker.php"), source.replace("'mode' =>", &format!("'{name}' =>")))
+                .expect("a file");
+            assert!(server.text("/").contains(&name), "{fork} {round}");
+        }
+        // What is wrong with it is in the answer, and the next one is another try.
+        std::fs::write(server.file("worker.php"), "<?php throw new Exception('not now');").expect("a file");
+        let response = server.get("/");
+        assert_eq!(response.status, 500);
+        assert!(response.text().contains("not now"), "{fork}: {}", response.text());
+        std::fs::write(server.file("worker.php"), &source).expect("a file");
+        assert_eq!(server.get("/").status, 200);
+        server.stop();
+    }
+}
+
+#[test]
 fn all_workers_share_the_work() {
     let server = app().workers(4).start();
     let mut clients: Vec<_> = (0..4).map(|_| waiting(&server, "/wait")).collect();

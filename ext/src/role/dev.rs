@@ -21,6 +21,9 @@ const MAX_REPORT: usize = 64 * 1024;
 /// Bytes of a dump that are logged at once.
 const PIECE: usize = 8 * 1024;
 
+/// What a file says counts at once; for `http.pool.debug`, whose workers are younger than their requests.
+pub(crate) const FRESH: [&str; 2] = ["opcache.validate_timestamps=1", "opcache.revalidate_freq=0"];
+
 /// Settings of a server's PHP in development mode, in front of those of the command line.
 pub(crate) const INI: [&str; 3] =
     ["opcache.validate_timestamps=1", "opcache.revalidate_freq=0", "zend.exception_ignore_args=0"];

@@ -37,6 +37,7 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     let mut loaded = server.load().map_err(|error| wrong(&error.to_string()))?;
     loaded.config.dev.enabled = dev::wanted(loaded.config.dev.enabled);
     let dev = loaded.config.dev.enabled;
+    let debug = loaded.config.http.as_ref().is_some_and(|http| http.pool.debug);
     let app = loaded.config.http.as_ref().map(|http| &http.app);
     let command = is_command(server, &loaded.config);
     if matches!(server.app, App::None) && loaded.config.serves_without_workers() {
@@ -61,7 +62,7 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     Ok(Launch {
         loaded,
         binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,
-        args: arguments(dev).map_err(|error| wrong(&format!("the command line: {error}")))?,
+        args: arguments(dev, debug).map_err(|error| wrong(&format!("the command line: {error}")))?,
         env: environment(dev),
         cwd: working_directory(),
         script: script_folder(),
@@ -111,7 +112,7 @@ fn binary() -> std::io::Result<PathBuf> {
 }
 
 /// The command line of this process with the INI settings of a server behind the program's name.
-fn arguments(dev: bool) -> std::io::Result<Vec<CString>> {
+fn arguments(dev: bool, debug: bool) -> std::io::Result<Vec<CString>> {
     let mut original = rr_os::proc::command_line()?.into_iter();
     let mut args = vec![original.next().unwrap_or_else(|| b"php".to_vec())];
     let mut ini: Vec<String> = INI.iter().map(ToString::to_string).collect();
@@ -120,6 +121,9 @@ fn arguments(dev: bool) -> std::io::Result<Vec<CString>> {
     }
     if dev {
         ini.extend(dev::INI.map(str::to_owned));
+    }
+    if debug {
+        ini.extend(dev::FRESH.map(str::to_owned));
     }
     for setting in ini {
         args.push(b"-d".to_vec());

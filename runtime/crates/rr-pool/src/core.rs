@@ -17,6 +17,8 @@ pub(crate) const FAST: u32 = 100;
 pub(crate) const QUICK: u32 = 1000;
 /// Workers that may end one after the other while they have a unit that none of them has begun.
 const DEATHS: u32 = 3;
+/// Workers at a time in debug mode, where each unit has its own.
+const DEBUGGED: usize = 500;
 /// Where the estimate of a new worker starts: slow until it has shown otherwise.
 const UNKNOWN: u32 = 2000;
 
@@ -281,7 +283,34 @@ impl Core {
     }
 
     pub(crate) fn target(&self) -> usize {
-        if self.closing { 0 } else { self.limits.num_workers + self.extra }
+        if self.closing {
+            return 0;
+        }
+        if self.limits.debug {
+            // POOL-13: as many as there are units, so that an app may ask itself.
+            let busy = self.count(|worker| worker.state.get().is_alive() && !worker.held.is_empty());
+            return (self.waiting + busy).min(DEBUGGED);
+        }
+        self.limits.num_workers + self.extra
+    }
+
+    /// In debug mode a worker is younger than its unit: one whose unit has gone away leaves.
+    pub(crate) fn retire_unneeded(&mut self, now: Instant) {
+        if !self.limits.debug || self.waiting > 0 {
+            return;
+        }
+        for slot in 0..self.workers.len() {
+            // The first one of a reload is there to be looked at.
+            let generation = self.generation;
+            let unneeded = |worker: &mut Worker| {
+                worker.held.is_empty()
+                    && worker.generation <= generation
+                    && matches!(worker.state.get(), State::Booting | State::Ready)
+            };
+            if self.worker(slot).is_some_and(unneeded) {
+                self.drain(slot, now);
+            }
+        }
     }
 
     /// Adds a worker that boots.
@@ -343,7 +372,7 @@ impl Core {
         match (outdated, self.failures) {
             (0, 0) => missing,
             // One at a time while it is not known that they boot.
-            (_, 1..) => missing.min(1_usize.saturating_sub(self.pending)),
+            (_, 1..) if !self.limits.debug => missing.min(1_usize.saturating_sub(self.pending)),
             // A reload: a few at a time, so that old and new together stay near the target.
             _ => missing.min((self.target() / 4).max(1).saturating_sub(self.pending)),
         }
@@ -352,9 +381,27 @@ impl Core {
     /// A worker did not come to be. The next try waits: 100 ms, 200 ms, … 5 s.
     pub(crate) fn boot_failed(&mut self, error: String, now: Instant) {
         self.failures += 1;
+        if self.limits.debug {
+            self.last_error = error;
+            return;
+        }
         let delay = Duration::from_millis(100 << (self.failures - 1).min(6)).min(Duration::from_secs(5));
         self.not_before = Some(now + delay);
         self.last_error = error;
+    }
+
+    /// In debug mode a worker that does not come to be was that of a unit, which fails with it.
+    pub(crate) fn fail_with_boot(&mut self) {
+        if !self.limits.debug {
+            return;
+        }
+        while let Some(unit) = self.queue.pop_front() {
+            if unit.state.lock().place == Place::Queued {
+                self.waiting -= 1;
+                unit.fail(ExecError::WorkerDied(self.last_error.clone()));
+                return;
+            }
+        }
     }
 
     /// Has a worker leave after what it has started.

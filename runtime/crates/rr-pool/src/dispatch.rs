@@ -24,7 +24,8 @@ impl Core {
                 return Ok(());
             }
         }
-        if self.limits.max_queue_size > 0 && self.waiting >= self.limits.max_queue_size {
+        let limited = self.limits.max_queue_size > 0 && !self.limits.debug;
+        if limited && self.waiting >= self.limits.max_queue_size {
             return Err(ExecError::QueueFull(self.waiting));
         }
         self.queue.push_back(unit);

@@ -167,6 +167,9 @@ impl Pool {
         let units_wait = {
             let mut core = self.lock();
             core.submit(Arc::clone(&unit), now)?;
+            if core.limits.debug {
+                self.reconcile(&mut core, now);
+            }
             std::mem::take(&mut core.prefetched)
         };
         self.hurry_ticker(units_wait);
@@ -256,6 +259,7 @@ impl Pool {
             let seen = core.readable(slot, Instant::now());
             if seen.ready {
                 core.retire_outdated(Instant::now());
+                core.retire_unneeded(Instant::now());
             }
             if seen.ready || seen.capacity_changed {
                 self.reconcile(&mut core, Instant::now());
@@ -309,6 +313,7 @@ impl Pool {
         let mut core = self.lock();
         core.pending -= 1;
         core.boot_failed(error, Instant::now());
+        core.fail_with_boot();
         self.changed.notify_waiters();
         drop(core);
         self.wake_ticker();
@@ -362,6 +367,7 @@ impl Pool {
             if ended.last_words.is_empty() { String::new() } else { format!(": {}", ended.last_words) };
         if !greeted && !told {
             core.last_error = format!("{exit}{words}");
+            core.fail_with_boot();
             tracing::error!(target: "server", pool, pid, worker = id, "a worker died while booting, {exit}{words}");
         } else if unread {
             tracing::info!(target: "server", pool, pid, worker = id, served, unit, "a worker ended with a stream that its client has left, {exit}{words}");

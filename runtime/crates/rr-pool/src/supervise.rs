@@ -44,6 +44,7 @@ impl Core {
             }
         }
         self.tick_queue(now);
+        self.retire_unneeded(now);
         if self.not_before.is_some_and(|not_before| now >= not_before) {
             self.not_before = None;
         }

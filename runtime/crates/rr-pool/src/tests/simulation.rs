@@ -323,7 +323,8 @@ impl Simulation {
             }
             let rolled = self.roll.as_ref().is_none_or(tokio::task::JoinHandle::is_finished);
             let quiet = self.world.pool.workers().iter().all(|worker| worker.state == State::Ready);
-            let complete = self.world.ids(State::Ready).len() == self.limits.num_workers;
+            let wanted = if self.limits.debug { 0 } else { self.limits.num_workers };
+            let complete = self.world.ids(State::Ready).len() == wanted;
             if self.clients.is_empty() && rolled && quiet && complete {
                 return self.at_rest();
             }

@@ -199,14 +199,34 @@ async fn pool_06_over_memory_replaces_between_units() {
 
 #[tokio::test(start_paused = true)]
 async fn pool_13_debug_is_a_fresh_worker_for_each_unit() {
-    let world = World::started(Limits { debug: true, max_jobs: 50, ..Limits::default() }).await;
+    let limits = Limits { debug: true, max_jobs: 50, max_queue_size: 1, ..Limits::default() };
+    let world = World::started(limits).await;
+    assert!(world.ids(State::Ready).is_empty(), "no worker is older than its unit");
     for id in 1..=4 {
         let mut exchange = world.submit("unit");
+        settle().await;
         assert!(world.hand(id).serve(), "worker {id}");
         assert!(answered(&mut exchange).is_ok());
         assert!(world.hand(id).next().is_none() && world.hand(id).stopped.load(Ordering::Relaxed));
         settle().await;
     }
+    // Side by side, however many: an app that asks itself needs another worker while it waits.
+    let mut first = world.submit("first");
+    settle().await;
+    let (mut second, mut third) = (world.submit("second"), world.submit("third"));
+    settle().await;
+    for id in [6, 7, 5] {
+        assert!(world.hand(id).serve(), "worker {id}");
+    }
+    for exchange in [&mut first, &mut second, &mut third] {
+        assert!(answered(exchange).is_ok());
+    }
+    // A worker whose unit has gone away is not kept for the next one.
+    drop(world.submit("gone"));
+    settle().await;
+    world.tick(SECOND);
+    settle().await;
+    assert!(world.ids(State::Ready).is_empty() && world.ids(State::Booting).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
