@@ -5,11 +5,13 @@
 mod args;
 mod client;
 mod commands;
+mod dotenv;
 mod live;
 mod place;
 mod table;
 
 pub use args::{Command, Flags, Invocation};
+pub use dotenv::fuzz as fuzz_dotenv;
 pub use place::Place;
 
 use std::io::Write;

@@ -1,6 +1,7 @@
 //! Where a command runs and with which settings (CFG-01): folder, variables, file.
 
 use crate::args::Flags;
+use crate::dotenv;
 use rr_config::{Loaded, Loader, Node};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -186,9 +187,8 @@ fn go(folder: &Path) -> std::io::Result<()> {
 
 /// CFG-01: what is set stays; a file that is not there is an error.
 fn read_variables(path: &Path, set_env: &mut dyn FnMut(&str, &str)) -> Result<(), String> {
-    let text = |error: dotenvy::Error| format!("{}: {error}", path.display());
-    for pair in dotenvy::from_path_iter(path).map_err(text)? {
-        let (name, value) = pair.map_err(text)?;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    for (name, value) in dotenv::parse(&text).map_err(|wrong| format!("{}: {wrong}", path.display()))? {
         if std::env::var_os(&name).is_none() {
             set_env(&name, &value);
         }
