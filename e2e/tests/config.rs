@@ -33,7 +33,7 @@ fn ten_wrong_settings_are_ten_located_errors() {
         (http("max_request_size: huge"), ":4", "http.max_request_size"),
         ("version: '3'\nhttp:\n  address: localhost\n".to_owned(), ":3", "malformed http server address"),
         ("version: '3'\nhttp:\n  address: ''\n".to_owned(), ":3", "nothing to listen on"),
-        (format!("{GOOD}logs:\n  level: loud\n"), ":7", "logs.level"),
+        (format!("{GOOD}logs:\n  encoding: loud\n"), ":7", "logs.encoding"),
         (format!("{GOOD}logs:\n  encoding: xml\n"), ":7", "logs.encoding"),
         (format!("{GOOD}server:\n  relay: carrier-pigeon\n"), ":7", "server.relay"),
         (http("socket_mode: '999'"), ":4", "http.socket_mode"),
@@ -77,7 +77,7 @@ fn wrong_settings_from_php_are_exceptions_where_they_are_given() {
         "<?php use RoadRunner\\{ConfigException, Server};
          $cases = [
              fn () => Server::create(['http' => ['pool' => ['num_workers' => 'many']]]),
-             fn () => Server::create(['logs' => ['level' => 'loud']]),
+             fn () => Server::create(['logs' => ['encoding' => 'loud']]),
              fn () => Server::create()->set('http.pool.max_jobs', -3),
              fn () => Server::create()->set('http.pool', new stdClass),
              fn () => Server::create()->http('127.0.0.1:0', 'no_such_function'),
@@ -93,7 +93,7 @@ fn wrong_settings_from_php_are_exceptions_where_they_are_given() {
     .finish();
     let text = &end.stdout;
     assert_eq!(end.code, Some(0), "{text} {}", end.stderr);
-    let parts = ["http.pool.num_workers", "logs.level", "http.pool.max_jobs", "expected a callable"];
+    let parts = ["http.pool.num_workers", "logs.encoding", "http.pool.max_jobs", "expected a callable"];
     for part in parts {
         assert!(text.contains(part), "{part}: {text}");
     }

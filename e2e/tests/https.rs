@@ -276,3 +276,17 @@ fn taken_addresses_are_named() {
         options("return 'x';", dir.path()).set("http.http3.address", &address).expect_errors().finish();
     assert!(finished.stderr.contains("http.http3.address: cannot listen on"), "{}", finished.stderr);
 }
+
+#[test]
+fn certificates_that_change_are_served_without_a_reload() {
+    let (first, second) = (certificates(), certificates());
+    let names = ["server.crt", "server.key"];
+    let server = options("return 'x';", first.path()).start();
+    assert!(https(&server, first.path(), &[], "/").is_ok());
+    assert!(https(&server, second.path(), &[], "/").is_err());
+    for name in names {
+        std::fs::copy(second.path().join(name), first.path().join(name)).expect("copies");
+    }
+    eventually("the new certificate is served", || https(&server, second.path(), &[], "/").is_ok());
+    server.stop();
+}

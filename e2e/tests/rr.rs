@@ -41,7 +41,6 @@ fn cli_01_what_is_wrong_with_a_command_line_is_said() {
         (&["serve", "--nope"][..], &["'--nope'", "rr --help"][..]),
         (&["-c"], &["-c", "missing argument"]),
         (&["sreve"], &["unknown command \"sreve\"; there are serve, stop"]),
-        (&["serve", "now"], &["\"now\" means nothing here"]),
         (&["config"], &["expected check or show"]),
         (&["serve"], &[".rr.yaml", "No such file"]),
         (&["workers", "-c", "there/is/none.yaml"], &["there/is/none.yaml", "No such file"]),

@@ -407,10 +407,8 @@ fn call(method: &str) -> PhpResult<Vec<u8>> {
 impl Server {
     /// Settings are checked where they are given; what is missing beside them may still come.
     fn validate(&self) -> PhpResult<()> {
-        match self.load() {
-            Err(error) if error.is_incomplete() => Ok(()),
-            loaded => loaded.map(drop).map_err(config_error),
-        }
+        let wrong = self.load().err().and_then(rr_config::ConfigError::beside_what_is_missing);
+        wrong.map_or(Ok(()), |wrong| Err(config_error(wrong)))
     }
 }
 

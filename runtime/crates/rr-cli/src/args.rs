@@ -61,11 +61,13 @@ pub struct Jobs {
     /// `--list`.
     pub list: bool,
     /// `--pause a,b`.
-    pub pause: Option<String>,
+    pub pause: bool,
     /// `--resume a,b`.
-    pub resume: Option<String>,
+    pub resume: bool,
     /// `--destroy a,b`.
-    pub destroy: Option<String>,
+    pub destroy: bool,
+    /// Which ones: `a,b`, wherever they stand.
+    pub pipelines: Vec<String>,
 }
 
 /// A command line.
@@ -75,9 +77,51 @@ pub struct Invocation {
     pub command: Command,
     /// How.
     pub flags: Flags,
+    /// Words that mean nothing to the command. RoadRunner takes them without a word.
+    pub ignored: Vec<String>,
 }
 
 const COMMANDS: [&str; 8] = ["serve", "stop", "reset", "workers", "jobs", "config", "get", "get-binary"];
+
+/// Flags that are on or off, and may say so: `--silent=true`.
+const SWITCHES: [(&str, &str); 11] = [
+    ("-p", "--pid"),
+    ("-s", "--silent"),
+    ("-d", "--debug"),
+    ("-f", "--force"),
+    ("-e", "--enable-experimental"),
+    ("-v", "--version"),
+    ("-i", "--interactive"),
+    ("", "--list"),
+    ("", "--pause"),
+    ("", "--resume"),
+    ("", "--destroy"),
+];
+
+/// `--silent=true` as `--silent`, and `--silent=false` as nothing.
+fn switched(arguments: &[String]) -> Result<Vec<String>, String> {
+    let mut plain = Vec::with_capacity(arguments.len());
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            plain.push(argument.clone());
+            break;
+        }
+        let said = argument.split_once('=');
+        let said =
+            said.filter(|(name, _)| SWITCHES.iter().any(|(short, long)| name == short || name == long));
+        match said {
+            None => plain.push(argument.clone()),
+            Some((name, "1" | "t" | "T" | "true" | "TRUE" | "True")) => plain.push(name.to_owned()),
+            Some((_, "0" | "f" | "F" | "false" | "FALSE" | "False")) => {}
+            Some((name, other)) => {
+                return Err(format!("{name}: expected true or false, got \"{other}\"; see rr --help"));
+            }
+        }
+    }
+    plain.extend(arguments.cloned());
+    Ok(plain)
+}
 
 /// Reads a command line.
 ///
@@ -87,7 +131,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, String> {
     let mut flags = Flags::default();
     let (mut words, mut interactive, mut jobs, mut location) = (Vec::new(), false, Jobs::default(), None);
     let (mut version, mut help) = (false, false);
-    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut parser = lexopt::Parser::from_args(switched(arguments)?);
     let text = |error: lexopt::Error| format!("{error}; see rr --help");
     while let Some(argument) = parser.next().map_err(text)? {
         let command = words.first().map_or("", String::as_str);
@@ -111,9 +155,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, String> {
                 interactive = true;
             }
             Arg::Long("list") if command == "jobs" => jobs.list = true,
-            Arg::Long("pause") if command == "jobs" => jobs.pause = Some(value(&mut parser)?),
-            Arg::Long("resume") if command == "jobs" => jobs.resume = Some(value(&mut parser)?),
-            Arg::Long("destroy") if command == "jobs" => jobs.destroy = Some(value(&mut parser)?),
+            Arg::Long("pause") if command == "jobs" => jobs.pause = true,
+            Arg::Long("resume") if command == "jobs" => jobs.resume = true,
+            Arg::Long("destroy") if command == "jobs" => jobs.destroy = true,
             Arg::Short('l') | Arg::Long("location") if command.starts_with("get") => {
                 location = Some(value(&mut parser)?);
             }
@@ -132,22 +176,30 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, String> {
     let command = words.next();
     let rest: Vec<String> = words.collect();
     if version {
-        return Ok(Invocation { command: Command::Version, flags });
+        return Ok(Invocation { command: Command::Version, flags, ignored: rest });
     }
     if help {
-        return Ok(Invocation { command: Command::Help(command), flags });
+        return Ok(Invocation { command: Command::Help(command), flags, ignored: rest });
     }
-    let none = |rest: &[String], what: Command| match rest.first() {
-        None => Ok(what),
-        Some(word) => Err(format!("\"{word}\" means nothing here; see rr --help")),
-    };
+    let mut ignored = Vec::new();
     let command = match command.as_deref() {
         None | Some("help") => Command::Help(rest.first().cloned()),
-        Some("serve") => none(&rest, Command::Serve)?,
-        Some("stop") => none(&rest, Command::Stop)?,
+        Some("serve") => {
+            ignored = rest;
+            Command::Serve
+        }
+        Some("stop") => {
+            ignored = rest;
+            Command::Stop
+        }
         Some("reset") => Command::Reset(rest),
         Some("workers") => Command::Workers { interactive, plugins: rest },
-        Some("jobs") => none(&rest, Command::Jobs(jobs))?,
+        Some("jobs") => {
+            let names = rest.iter().flat_map(|word| word.split(','));
+            jobs.pipelines =
+                names.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+            Command::Jobs(jobs)
+        }
         Some("config") => match rest.first().map(String::as_str) {
             Some("check") => Command::ConfigCheck,
             Some("show") => Command::ConfigShow,
@@ -158,7 +210,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, String> {
             return Err(format!("unknown command \"{other}\"; there are {}", COMMANDS.join(", ")));
         }
     };
-    Ok(Invocation { command, flags })
+    Ok(Invocation { command, flags, ignored })
 }
 
 #[cfg(test)]
@@ -173,7 +225,7 @@ mod tests {
     fn cli_01_flags_stand_before_or_after_the_command() {
         let line = "-c a.yaml -w dir -o x.y=1 --override z=2 -p -s -d -f -e --dotenv .env";
         let (before, after) = (parsed(&format!("{line} serve")), parsed(&format!("serve {line}")));
-        let Invocation { command, flags } = before.clone().expect("parses");
+        let Invocation { command, flags, .. } = before.clone().expect("parses");
         assert_eq!(before, after);
         assert_eq!(command, Command::Serve);
         assert_eq!((flags.config.as_deref(), flags.work_dir.as_deref()), (Some("a.yaml"), Some("dir")));
@@ -197,8 +249,15 @@ mod tests {
             command("workers -i http"),
             Command::Workers { interactive: true, plugins: vec!["http".to_owned()] }
         );
-        let jobs = Jobs { list: true, pause: Some("a,b".to_owned()), ..Jobs::default() };
-        assert_eq!(command("jobs --list --pause a,b"), Command::Jobs(jobs));
+        let jobs = Jobs {
+            list: true,
+            pause: true,
+            pipelines: vec!["a".to_owned(), "b".to_owned()],
+            ..Jobs::default()
+        };
+        for line in ["jobs --list --pause a,b", "jobs a,b --pause --list", "jobs --pause --list a b"] {
+            assert_eq!(command(line), Command::Jobs(jobs.clone()), "{line}");
+        }
         assert_eq!(command("get-binary -n --ansi -l bin"), Command::Get(Some("bin".to_owned())));
         assert_eq!(command("get"), Command::Get(None));
         assert_eq!(command("serve --version"), Command::Version);
@@ -208,10 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn cli_01_switches_may_say_so_and_words_without_a_meaning_are_noted() {
+        let flags = |line: &str| parsed(line).expect("parses").flags;
+        assert!(flags("serve --silent=true").silent && flags("serve -s=1").silent && flags("-p=T serve").pid);
+        assert!(!flags("serve --silent=false").silent && !flags("serve -s=0").silent);
+        let line = parsed("serve now -s please").expect("parses");
+        assert_eq!(
+            (line.command, line.ignored),
+            (Command::Serve, vec!["now".to_owned(), "please".to_owned()])
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (line, text) in [
             ("sreve", "unknown command \"sreve\"; there are serve"),
-            ("serve x", "\"x\" means nothing here"),
+            ("serve --silent=maybe", "--silent: expected true or false, got \"maybe\""),
             ("serve --nope", "--nope"),
             ("-c", "missing argument"),
             ("config", "expected check or show"),

@@ -18,7 +18,11 @@ pub(crate) fn run(
     host: &Host,
     set_env: &mut dyn FnMut(&str, &str),
 ) -> Result<Next, String> {
-    let Invocation { command, flags } = invocation;
+    let Invocation { command, flags, ignored } = invocation;
+    if !ignored.is_empty() && !flags.silent {
+        let _ =
+            writeln!(std::io::stderr(), "rr: \"{}\" means nothing here; see rr --help", ignored.join(" "));
+    }
     match command {
         Command::Version => say(&version(host)),
         Command::Help(of) => say(&help(of.as_deref())),
@@ -188,7 +192,11 @@ fn ask(command: Command, flags: &Flags, set_env: &mut dyn FnMut(&str, &str)) -> 
         }
         Command::Workers { plugins, .. } => {
             let mut client = connect(&place)?;
-            for plugin in chosen(&mut client, "informer.List", plugins)? {
+            let plugins = chosen(&mut client, "informer.List", plugins)?;
+            if plugins.is_empty() {
+                say("Workers of []: nothing that this server serves has workers");
+            }
+            for plugin in plugins {
                 workers(&mut client, &plugin)?;
             }
             0
@@ -311,10 +319,6 @@ fn workers(client: &mut Client, plugin: &str) -> Result<(), String> {
 /// CLI-10.
 fn jobs(place: &Place, wanted: &Jobs) -> Result<i32, String> {
     let mut client = connect(place)?;
-    let names = |list: &str| {
-        let names: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        serde_json::json!({"pipelines": names}).to_string()
-    };
     let told = |error: Failure| match error {
         Failure::Refused(text) if text.contains("can't find service") => {
             "there is no jobs plugin in this server".to_owned()
@@ -322,13 +326,18 @@ fn jobs(place: &Place, wanted: &Jobs) -> Result<i32, String> {
         other => other.text(),
     };
     let mut nothing = true;
-    let changes = [("Pause", &wanted.pause), ("Resume", &wanted.resume), ("Destroy", &wanted.destroy)];
-    for (method, list) in changes {
-        if let Some(list) = list {
-            nothing = false;
-            client.call(&format!("jobs.{method}"), &names(list)).map_err(told)?;
-            say(&format!("{}: {list}", method.to_lowercase()));
+    let changes = [("Pause", wanted.pause), ("Resume", wanted.resume), ("Destroy", wanted.destroy)];
+    for (method, _) in changes.into_iter().filter(|(_, asked)| *asked) {
+        if wanted.pipelines.is_empty() {
+            return Err(format!(
+                "jobs --{}: which pipelines? write their names, such as a,b",
+                method.to_lowercase()
+            ));
         }
+        nothing = false;
+        let names = serde_json::json!({"pipelines": wanted.pipelines}).to_string();
+        client.call(&format!("jobs.{method}"), &names).map_err(told)?;
+        say(&format!("{}: {}", method.to_lowercase(), wanted.pipelines.join(",")));
     }
     if wanted.list || nothing {
         let answer = client.call("jobs.List", "{}").map_err(told)?;

@@ -62,10 +62,13 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Whether nothing is wrong but that something has not been said, which it may be still.
+    /// The same without what is only missing, which may still be said; `None`: nothing else is wrong.
     #[must_use]
-    pub fn is_incomplete(&self) -> bool {
-        self.step == Step::Incomplete && self.others.iter().all(Self::is_incomplete)
+    pub fn beside_what_is_missing(mut self) -> Option<Self> {
+        let others = std::mem::take(&mut self.others);
+        let mut faults = std::iter::once(self).chain(others).filter(|fault| fault.step != Step::Incomplete);
+        let first = faults.next()?;
+        Some(Self { others: faults.collect(), ..first })
     }
 
     pub(crate) fn new(step: Step, at: Position, path: &str, message: impl Into<String>) -> Self {

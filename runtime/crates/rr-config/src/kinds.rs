@@ -518,6 +518,63 @@ impl<S: Section> Kind<Option<S>> for Maybe {
     }
 }
 
+/// A kind of which RoadRunner takes anything and goes on with its default where it means nothing: a warning here.
+pub(crate) struct Gentle<K>(pub(crate) K);
+
+impl<T, K: Kind<T>> Kind<T> for Gentle<K> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<T> {
+        let mut own = Decoder::default();
+        let value = self.0.read(node, path, &mut own);
+        for fault in own.faults {
+            decoder.warn(&fault.at, &fault.path, format!("{}; the default is used", fault.message));
+        }
+        own.warnings.into_iter().for_each(|warning| decoder.warnings.push(warning));
+        value
+    }
+    fn schema(&self) -> Schema {
+        Schema::at_best(self.0.schema())
+    }
+    fn show(&self, value: &T) -> String {
+        self.0.show(value)
+    }
+    fn rows(&self, path: &str, rows: &mut Vec<Row>) {
+        self.0.rows(path, rows);
+    }
+}
+
+/// A kind whose values outside of these bounds RoadRunner quietly moves to them: a warning here.
+pub(crate) struct Clamped<K, T>(pub(crate) K, pub(crate) T, pub(crate) T);
+
+impl<T: PartialOrd + Clone, K: Kind<T>> Kind<T> for Clamped<K, T> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+    fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<T> {
+        let value = self.0.read(node, path, decoder)?;
+        let bound = if value < self.1 { &self.1 } else { &self.2 };
+        if value < self.1 || value > self.2 {
+            let (given, taken) = (node.describe(), self.0.show(bound));
+            let edge = if value < self.1 { "least" } else { "most" };
+            decoder.warn(
+                &node.at,
+                path,
+                format!("{given} is out of bounds; {taken}, the {edge} there can be, is used"),
+            );
+            return Some(bound.clone());
+        }
+        Some(value)
+    }
+    fn schema(&self) -> Schema {
+        self.0.schema()
+    }
+    fn show(&self, value: &T) -> String {
+        self.0.show(value)
+    }
+}
+
 /// A kind with a further condition, which says what was expected.
 pub(crate) struct Checked<K, T>(pub(crate) K, pub(crate) fn(&T) -> bool, pub(crate) &'static str);
 

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::{ConfigError, Position, Step, Warning};
 use crate::expand::Env;
 use crate::include::Includes;
-use crate::node::{MAX_DEPTH, Node};
+use crate::node::{MAX_DEPTH, Node, Value};
 use crate::{expand, overrides, version, yaml};
 
 /// Settings that can be used, and what the user should know about them.
@@ -109,6 +109,7 @@ impl<'a> Loader<'a> {
         let has_file = self.file.is_some() || self.text.is_some();
         let (source, mut root) = self.read(read)?;
         expand::tree(&mut root, env);
+        dotted(&mut root);
         if let Some(tree) = self.tree {
             check_tree(&tree)?;
             root.merge(tree);
@@ -132,6 +133,7 @@ impl<'a> Loader<'a> {
         let read = self.reader.unwrap_or(read_limited);
         let (_, mut root) = self.read(read)?;
         expand::tree(&mut root, env);
+        dotted(&mut root);
         overrides::apply(&mut root, &self.overrides, env)?;
         let version = root.lookup("version").and_then(|node| node.as_str()).map(str::to_owned);
         let base = self.cwd.as_deref().or_else(|| self.file.as_deref()?.parent()).unwrap_or(Path::new(""));
@@ -153,6 +155,26 @@ impl<'a> Loader<'a> {
         require_map(&tree)?;
         Ok((source, tree))
     }
+}
+
+/// `http.address: …` at the top of a file is `address` in `http`, as viper has it.
+fn dotted(root: &mut Node) {
+    let Value::Map(map) = &mut root.value else { return };
+    let keys: Vec<String> =
+        map.iter().map(|(key, _)| key).filter(|key| is_path(key)).map(str::to_owned).collect();
+    for key in keys {
+        let Value::Map(map) = &mut root.value else { return };
+        let Some(node) = map.remove(&key) else { continue };
+        // What is nested counts, if both are there.
+        if root.lookup(&key).is_none() {
+            root.set(&key.split('.').collect::<Vec<_>>(), node);
+        }
+    }
+}
+
+fn is_path(key: &str) -> bool {
+    let parts = key.split('.');
+    key.contains('.') && parts.clone().count() <= MAX_DEPTH && parts.into_iter().all(|part| !part.is_empty())
 }
 
 /// Reads a file as text. Of RoadRunner's file types (CFG-02), YAML and JSON are read.

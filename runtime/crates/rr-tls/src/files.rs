@@ -91,7 +91,7 @@ pub(crate) fn unchecked(chain: Vec<CertificateDer<'static>>, key: &[u8]) -> Resu
 }
 
 /// How often files are looked at.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// Files that certificates came from.
 #[derive(Debug)]

@@ -191,6 +191,10 @@ fn check(section: &mut Http, node: &Node, map: &Map, path: &str, decoder: &mut D
             decoder.wrong::<()>(at, &key, message);
         }
     }
+    let empty = |name: &str| map.get(name).and_then(Node::as_map).is_some_and(Map::is_empty);
+    if empty("static") {
+        section.static_files = None;
+    }
     https::servers(section, node, map, path, decoder);
     let others = section.ssl.is_some() || section.http3.is_some() || section.fcgi.is_some();
     if section.address.is_empty() && !others && !decoder.is_wrong(&key) {

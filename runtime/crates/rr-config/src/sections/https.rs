@@ -47,7 +47,7 @@ section! {
     Ssl {
         /// Where to listen, as `http.address`.
         address: Vec<String> = vec!["127.0.0.1:443".into()] => Names;
-        /// File with the private key, PEM. A file that changes is read anew within a minute.
+        /// File with the private key, PEM. A file that changes is read anew within ten seconds.
         key: Option<String> = None => Text;
         /// File with the certificate and those that lead to its root, PEM.
         cert: Option<String> = None => Text;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::decode::{Decoder, Kind, Section, section};
-use crate::kinds::{Choice, Flag, Maybe, Names, Number, Text};
+use crate::kinds::{Choice, Flag, Gentle, Maybe, Names, Number, Text};
 use crate::node::{Map, Node};
 use crate::schema::Schema;
 
@@ -75,9 +75,9 @@ section! {
     /// What is logged, how it looks and where it goes.
     Logs {
         /// The overall manner; `raw` is the bare message, `off` is silence.
-        mode: LogMode = LogMode::Development => MODES;
+        mode: LogMode = LogMode::Development => Gentle(MODES);
         /// The least level that is logged; `debug` when `mode: development` is written.
-        level: LogLevel = LogLevel::Info => LEVELS;
+        level: LogLevel = LogLevel::Info => Gentle(LEVELS);
         /// The form of a line; `auto` is console on a terminal and JSON otherwise.
         encoding: LogEncoding = LogEncoding::Auto => ENCODINGS;
         /// What ends a line.

@@ -145,9 +145,15 @@ impl Kind<Vec<f64>> for Quantiles {
         "map of numbers".into()
     }
     fn read(&self, node: &Node, path: &str, decoder: &mut Decoder) -> Option<Vec<f64>> {
-        let map = decoder.section(node, path)?;
-        let mut quantiles = Vec::with_capacity(map.len());
-        for (key, node) in map.iter() {
+        // A list of maps is one map (CFG-11).
+        let maps: Vec<&Map> = match &node.value {
+            Value::List(items) => {
+                items.iter().map(|item| decoder.section(item, path)).collect::<Option<_>>()?
+            }
+            _ => vec![decoder.section(node, path)?],
+        };
+        let mut quantiles = Vec::new();
+        for (key, node) in maps.into_iter().flat_map(Map::iter) {
             let path = format!("{path}.{key}");
             match key.trim().parse::<f64>().ok().filter(|quantile| (0.0..=1.0).contains(quantile)) {
                 Some(quantile) => quantiles.push(quantile),

@@ -119,6 +119,10 @@ section! {
 
 fn needs_dir(section: &mut StaticFiles, node: &Node, map: &Map, path: &str, decoder: &mut Decoder) {
     let key = format!("{path}.dir");
+    if map.is_empty() {
+        decoder.warn(&node.at, path, "is empty, so no files are sent");
+        return;
+    }
     if section.dir.is_empty() && !decoder.is_wrong(&key) {
         let at = map.get("dir").map_or(&node.at, |node| &node.at);
         decoder.incomplete(at, &key, "is missing; give the folder whose files are sent");

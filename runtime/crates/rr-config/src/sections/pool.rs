@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::decode::section;
-use crate::kinds::{Checked, Command, Flag, Maybe, Nested, Number, Size, Time};
+use crate::kinds::{Checked, Clamped, Command, Flag, Maybe, Nested, Number, Size, Time};
 
 /// More workers than this is a slip of the keyboard: each is a process.
 pub const MAX_WORKERS: u64 = 16_384;
@@ -82,9 +82,9 @@ section! {
     /// Adds workers while requests wait, and removes them afterwards.
     DynamicAllocator {
         /// Workers that may be added.
-        max_workers: usize = 10 => Number::within(1, 100).or_default();
+        max_workers: usize = 10 => ADDED;
         /// Workers added at once.
-        spawn_rate: usize = 5 => Number::within(1, 100).or_default();
+        spawn_rate: usize = 5 => ADDED;
         /// How long added workers stay without being needed.
         idle_timeout: Duration = Duration::from_secs(60) => IDLE;
         /// Ours: how long a request waits before a worker is added.
@@ -92,4 +92,5 @@ section! {
     }
 }
 
-const IDLE: Time = Time { min: Duration::from_secs(1), ..Time::OR_DEFAULT };
+const IDLE: Clamped<Time, Duration> = Clamped(Time::OR_DEFAULT, Duration::from_secs(1), Duration::MAX);
+const ADDED: Clamped<Number, usize> = Clamped(Number::ANY.or_default(), 1, 100);

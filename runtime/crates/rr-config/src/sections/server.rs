@@ -28,6 +28,13 @@ section! {
     }
     // A key of RoadRunner 2 that RoadRunner itself dropped.
     unserved "relay_timeout";
+    finish has_a_relay;
+}
+
+fn has_a_relay(section: &mut Server, _: &Node, _: &Map, _: &str, _: &mut Decoder) {
+    if section.relay.is_empty() {
+        section.relay = Server::default().relay;
+    }
 }
 
 section! {
@@ -53,7 +60,7 @@ const RELAY: Checked<Text, String> =
 
 fn valid_relay(relay: &String) -> bool {
     let rest = relay.strip_prefix("tcp://").or_else(|| relay.strip_prefix("unix://"));
-    relay == "pipes" || rest.is_some_and(|rest| !rest.is_empty())
+    relay.is_empty() || relay == "pipes" || rest.is_some_and(|rest| !rest.is_empty())
 }
 
 fn needs_command(section: &mut OnInit, node: &Node, _: &Map, path: &str, decoder: &mut Decoder) {

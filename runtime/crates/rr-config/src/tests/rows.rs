@@ -157,8 +157,8 @@ fn cfg_06_malformed_overrides_are_faults() {
     assert!(error("a..b=1").starts_with("-o: invalid key `a..b`"));
     let deep = format!("{}a=1", "a.".repeat(100_000));
     assert!(error(&deep).starts_with("-o: invalid key `a.a."));
-    let text = "-o: logs.level: expected one of debug, info, warn, error, panic, got \"loud\"";
-    assert_eq!(error("logs.level=loud"), text);
+    let text = "-o: logs.encoding: expected one of auto, console, json, got \"loud\"";
+    assert_eq!(error("logs.encoding=loud"), text);
 }
 
 #[test]
@@ -346,6 +346,42 @@ fn hs_13_tls_settings_are_checked() {
         fault("http: {http3: {address: ':1'}}")
             .contains("http.http3: needs key and cert, or those of http.ssl")
     );
+}
+
+#[test]
+fn what_roadrunner_quietly_replaces_is_a_warning() {
+    let text = "http:\n  address: ':1'\n  static: {}\n  pool:\n    dynamic_allocator: {max_workers: 500, spawn_rate: 101, \
+                idle_timeout: 10ms}\nlogs: {level: loud, mode: fancy}\nserver: {relay: ''}";
+    let config = load(text);
+    let dynamic = config.http.as_ref().unwrap().pool.dynamic_allocator.clone().unwrap();
+    assert_eq!((dynamic.max_workers, dynamic.spawn_rate, dynamic.idle_timeout.as_secs()), (100, 100, 1));
+    assert_eq!((config.logs.level, config.server.relay.as_str()), (crate::LogLevel::Info, "pipes"));
+    assert_eq!(config.http.unwrap().static_files, None);
+    assert_eq!(
+        warnings(text),
+        [
+            ".rr.yaml:4: http.static: is empty, so no files are sent",
+            ".rr.yaml:4: http.static: has no effect, as in RoadRunner, until http.middleware names \"static\"",
+            ".rr.yaml:6: http.pool.dynamic_allocator.max_workers: 500 is out of bounds; 100, the most there can be, is used",
+            ".rr.yaml:6: http.pool.dynamic_allocator.spawn_rate: 101 is out of bounds; 100, the most there can be, is used",
+            ".rr.yaml:6: http.pool.dynamic_allocator.idle_timeout: \"10ms\" is out of bounds; 1s, the least there can be, is used",
+            ".rr.yaml:7: logs.mode: expected one of development, production, raw, off, none, got \"fancy\"; the default is used",
+            ".rr.yaml:7: logs.level: expected one of debug, info, warn, error, panic, got \"loud\"; the default is used",
+        ]
+    );
+}
+
+#[test]
+fn cfg_11_keys_with_dots_and_lists_of_maps_are_what_viper_makes_of_them() {
+    let config = load(
+        "http.address: ':1'\nhttp: {pool.num_workers: 9, pool: {num_workers: 2}}\nserver.env.A: b\nx..y: 1",
+    );
+    let http = config.http.unwrap();
+    assert_eq!((http.address, http.pool.num_workers), (vec![":1".to_owned()], 2));
+    assert_eq!(config.server.env, [("A".to_owned(), "b".to_owned())]);
+    let text =
+        "metrics: {address: ':1', collect: {t: {type: summary, objectives: [{0.5: 0.05}, {0.9: 0.01}]}}}";
+    assert_eq!(load(text).metrics.unwrap().collect[0].1.objectives, [0.5, 0.9]);
 }
 
 #[test]
