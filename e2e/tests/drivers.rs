@@ -401,8 +401,17 @@ fn symfony_runtimes() {
 
 #[test]
 fn temporals_harness() {
-    let yaml = "version: '3'\nrpc: {listen: 'tcp://127.0.0.1:${RPC_PORT}'}\nserver: {command: 'php worker.php'}\nhttp: {address: \
-                '127.0.0.1:0', pool: {num_workers: 1}}\ntemporal: {address: '127.0.0.1:7233'}\nkv: {test: {driver: memory}}\n";
+    // The harness has no section http.
+    for http in ["http: {address: '127.0.0.1:0', pool: {num_workers: 1}}\n", ""] {
+        temporals_harness_with(http);
+    }
+}
+
+fn temporals_harness_with(http: &str) {
+    let yaml = &format!(
+        "version: '3'\nrpc: {{listen: 'tcp://127.0.0.1:${{RPC_PORT}}'}}\nserver: {{command: 'php worker.php'}}\n{http}temporal: \
+         {{address: '127.0.0.1:7233'}}\nkv: {{test: {{driver: memory}}}}\n"
+    );
     let mut rr = Rr::new(&[("tests/.rr.yaml", yaml), ("tests/worker.php", &worker())]);
     rr.env("RPC_PORT", free_port().to_string());
     let folder = rr.file("tests").display().to_string();

@@ -390,6 +390,42 @@ fn cli_13_settings_are_checked_without_a_start() {
         "http.pool.num_workers",
         "many",
     ]);
+    // What only a start would find, without one.
+    for (text, said) in [
+        (
+            "server: {command: nonesuch worker.php}\nhttp: {address: ':0'}",
+            "server.command: there is no program \"nonesuch\"",
+        ),
+        (
+            "server: {command: ./worker.php}\nhttp: {address: ':0'}",
+            "server.command: there is no program \"./worker.php\"",
+        ),
+        ("server: {command: php x, user: nonesuch}\nhttp: {address: ':0'}", "server.user: "),
+        (
+            "server: {command: php x}\nhttp: {address: 'nonesuch.invalid:80'}",
+            "http.address: \"nonesuch.invalid:80\" is no address",
+        ),
+        (
+            "server: {command: php x}\nhttp: {address: ':0', middleware: [static], static: {dir: nonesuch}}",
+            "http.static.dir",
+        ),
+        (
+            "server: {command: php x}\nhttp: {ssl: {key: nonesuch, cert: nonesuch}}",
+            "http.ssl.cert: nonesuch: ",
+        ),
+        (
+            "server: {command: php x, on_init: {command: nonesuch}}\nhttp: {address: ':0'}",
+            "server.on_init.command: ",
+        ),
+        ("http: {address: ':0', app: {root: nonesuch}}", "http.app.root: there is no folder \"nonesuch\""),
+        ("kv: {a: {driver: memory}}", "there is nothing to serve"),
+    ] {
+        rr.write("start.yaml", &format!("version: '3'\n{text}\n"));
+        rr.run(&["config", "check", "-c", "start.yaml"]).refused(&[said]);
+    }
+    rr.write("native.yaml", "version: '3'\nhttp: {address: ':0'}\n");
+    let native = rr.done(&["config", "check", "-c", "native.yaml"]);
+    assert!(native.contains("warning: server.command is missing, so rr serve has nobody"), "{native}");
     let shown: serde_json::Value = serde_json::from_str(&rr.done(&["config", "show"])).expect("JSON");
     assert_eq!(shown["http"]["pool"]["num_workers"], 1);
 }

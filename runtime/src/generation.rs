@@ -1,7 +1,7 @@
 //! Makes the workers of one generation: forks of its zygote, or programs of their own where that cannot fork.
 
 use crate::commands::{Base, Commands, Link};
-use crate::obituaries::Obituaries;
+use crate::obituaries::{Obituaries, Obituary};
 use crate::output::{self, Tail};
 use crate::reactor;
 use crate::zygote::{Command, Zygote};
@@ -118,7 +118,7 @@ impl Generation {
         let spin_us = u64::try_from(nursery.spin.as_micros()).unwrap_or(0);
         let start = Start { worker, pool: nursery.pool.clone(), slot, ring: nursery.ring, spin_us, script };
         let counts = Counts::new(nursery, worker, end.cells());
-        let (pid, pidfd) = if self.exec {
+        let (pid, pidfd, obituary) = if self.exec {
             self.exec(start, &descriptors).map_err(io("starting PHP for a worker"))?
         } else {
             self.zygote.fork(start, &descriptors.borrow()).await?
@@ -128,7 +128,6 @@ impl Generation {
         let process = Arc::new(WorkerProcess { pidfd, foreign, _lifeline: lifeline });
         let tail = Tail::default();
         self.read_output(reader.into(), tail.clone(), pid, worker, slot);
-        let obituary = nursery.obituaries.expect(pid);
         let ended = Box::pin(async move {
             let _ = watched.readable().await;
             let exit = obituary.read().await;
@@ -138,13 +137,14 @@ impl Generation {
         Ok(Spawned { pid, channel: AnyChannel::Shm(ShmChannel::new(end)), process, ended })
     }
 
-    fn exec(&self, start: Start, descriptors: &Descriptors) -> io::Result<(u32, OwnedFd)> {
+    fn exec(&self, start: Start, descriptors: &Descriptors) -> io::Result<(u32, OwnedFd, Obituary)> {
         let command = &self.nursery.command;
         let assignment = Assignment::new(self.zygote.generation(), command.user.clone(), Some(start))
             .web(command.web, command.frankenphp)
             .storages(command.tables(), command.asked());
         let pid = command.spawn(&assignment, &descriptors.output, &descriptors.borrow())?;
-        Ok((pid, rr_os::process::pidfd(pid)?))
+        let obituary = self.nursery.obituaries.expect(pid);
+        Ok((pid, rr_os::process::pidfd(pid)?, obituary))
     }
 
     fn read_output(&self, pipe: OwnedFd, tail: Tail, pid: u32, worker: u64, slot: usize) {

@@ -6,6 +6,7 @@ mod admin;
 mod applog;
 mod banner;
 mod calls;
+mod check;
 mod commands;
 mod dev;
 mod generation;
@@ -25,4 +26,5 @@ mod supervisor;
 mod traffic;
 mod zygote;
 
+pub use check::problems;
 pub use start::{Launch, ServeError, serve};

@@ -242,7 +242,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     })
 }
 
-fn user(config: &Config) -> Result<Option<User>, ServeError> {
+pub(crate) fn user(config: &Config) -> Result<Option<User>, ServeError> {
     let Some(name) = &config.server.user else {
         return match &config.server.group {
             None => Ok(None),

@@ -1,6 +1,6 @@
 //! The master's side of a zygote: starts it, waits for its boot, asks it for workers, hears who ended.
 
-use crate::obituaries::Obituaries;
+use crate::obituaries::{Obituaries, Obituary};
 use crate::output::{self, Tail};
 use crate::reactor;
 use parking_lot::Mutex;
@@ -97,7 +97,7 @@ pub(crate) struct Booted {
     pub(crate) threads: usize,
 }
 
-type Reply = Result<(u32, OwnedFd), String>;
+type Reply = Result<(u32, OwnedFd, Obituary), String>;
 
 /// A zygote.
 #[derive(Debug)]
@@ -263,7 +263,8 @@ impl Zygote {
                     let Some(pidfd) = descriptors.pop() else { break };
                     self.workers.lock().insert(worker, pid);
                     if let Some(sender) = self.pending.lock().remove(&worker) {
-                        let _ = sender.send(Ok((pid, pidfd)));
+                        // Here: the news of one that ends at once may be the next message.
+                        let _ = sender.send(Ok((pid, pidfd, obituaries.expect(pid))));
                     }
                 }
                 Ok(Some((Message::NotForked { worker, error }, _))) => {

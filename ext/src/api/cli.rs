@@ -21,6 +21,7 @@ impl Cli {
     /// @throws ConfigException
     pub fn main(arguments: Vec<String>) -> PhpResult<i64> {
         let host = Host {
+            problems: roadrunner_runtime::problems,
             php: zend::php_version(),
             launcher: std::env::var("RR_LAUNCHER").unwrap_or_default(),
             built: env!("RR_BUILT"),

@@ -84,7 +84,7 @@ pub struct Invocation {
 const COMMANDS: [&str; 8] = ["serve", "stop", "reset", "workers", "jobs", "config", "get", "get-binary"];
 
 /// Flags that are on or off, and may say so: `--silent=true`.
-const SWITCHES: [(&str, &str); 11] = [
+const SWITCHES: [(&str, &str); 8] = [
     ("-p", "--pid"),
     ("-s", "--silent"),
     ("-d", "--debug"),
@@ -93,9 +93,6 @@ const SWITCHES: [(&str, &str); 11] = [
     ("-v", "--version"),
     ("-i", "--interactive"),
     ("", "--list"),
-    ("", "--pause"),
-    ("", "--resume"),
-    ("", "--destroy"),
 ];
 
 /// `--silent=true` as `--silent`, and `--silent=false` as nothing.
@@ -155,9 +152,16 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, String> {
                 interactive = true;
             }
             Arg::Long("list") if command == "jobs" => jobs.list = true,
-            Arg::Long("pause") if command == "jobs" => jobs.pause = true,
-            Arg::Long("resume") if command == "jobs" => jobs.resume = true,
-            Arg::Long("destroy") if command == "jobs" => jobs.destroy = true,
+            Arg::Long(name @ ("pause" | "resume" | "destroy")) if command == "jobs" => {
+                match name {
+                    "pause" => jobs.pause = true,
+                    "resume" => jobs.resume = true,
+                    _ => jobs.destroy = true,
+                }
+                if let Some(names) = parser.optional_value() {
+                    jobs.pipelines.push(names.string().map_err(text)?);
+                }
+            }
             Arg::Short('l') | Arg::Long("location") if command.starts_with("get") => {
                 location = Some(value(&mut parser)?);
             }
@@ -195,7 +199,8 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, String> {
         Some("reset") => Command::Reset(rest),
         Some("workers") => Command::Workers { interactive, plugins: rest },
         Some("jobs") => {
-            let names = rest.iter().flat_map(|word| word.split(','));
+            let words = std::mem::take(&mut jobs.pipelines);
+            let names = words.iter().chain(&rest).flat_map(|word| word.split(','));
             jobs.pipelines =
                 names.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
             Command::Jobs(jobs)
@@ -255,7 +260,12 @@ mod tests {
             pipelines: vec!["a".to_owned(), "b".to_owned()],
             ..Jobs::default()
         };
-        for line in ["jobs --list --pause a,b", "jobs a,b --pause --list", "jobs --pause --list a b"] {
+        for line in [
+            "jobs --list --pause a,b",
+            "jobs a,b --pause --list",
+            "jobs --pause --list a b",
+            "jobs --pause=a --list b",
+        ] {
             assert_eq!(command(line), Command::Jobs(jobs.clone()), "{line}");
         }
         assert_eq!(command("get-binary -n --ansi -l bin"), Command::Get(Some("bin".to_owned())));

@@ -28,7 +28,7 @@ pub(crate) fn run(
         Command::Help(of) => say(&help(of.as_deref())),
         Command::Get(location) => get(location.as_deref(), flags.force, host)?,
         Command::Serve => return serve(&flags, host, set_env),
-        other => return ask(other, &flags, set_env),
+        other => return ask(other, &flags, host, set_env),
     }
     Ok(Next::Exit(0))
 }
@@ -166,7 +166,12 @@ fn serve(flags: &Flags, host: &Host, set_env: &mut dyn FnMut(&str, &str)) -> Res
 }
 
 /// Commands that ask a running server.
-fn ask(command: Command, flags: &Flags, set_env: &mut dyn FnMut(&str, &str)) -> Result<Next, String> {
+fn ask(
+    command: Command,
+    flags: &Flags,
+    host: &Host,
+    set_env: &mut dyn FnMut(&str, &str),
+) -> Result<Next, String> {
     let place = Place::enter(flags, set_env)?;
     let code = match command {
         Command::Stop => {
@@ -177,6 +182,14 @@ fn ask(command: Command, flags: &Flags, set_env: &mut dyn FnMut(&str, &str)) -> 
             let loaded = place.load()?;
             for warning in &loaded.warnings {
                 say(&format!("warning: {warning}"));
+            }
+            let here = std::env::current_dir().unwrap_or_default();
+            let (problems, notes) = (host.problems)(&loaded.config, &here);
+            for note in notes {
+                say(&format!("warning: {note}"));
+            }
+            if !problems.is_empty() {
+                return Err(problems.join("\nrr: "));
             }
             say(&format!("{}: the settings are good", place.config.display()));
             0

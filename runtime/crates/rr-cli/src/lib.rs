@@ -21,6 +21,8 @@ pub use rr_wire::COMPATIBLE;
 /// What the caller knows.
 #[derive(Debug, Clone)]
 pub struct Host {
+    /// What a start with these settings, in this folder, would fail for, and what should be known beside.
+    pub problems: fn(&rr_config::Config, &std::path::Path) -> (Vec<String>, Vec<String>),
     /// PHP's version.
     pub php: String,
     /// The launcher that was called.

@@ -5,6 +5,6 @@ mod listen;
 mod serve;
 mod stream;
 
-pub use listen::{BindError, Listener, Options, SocketFile, adopt, bind, bind_udp};
+pub use listen::{BindError, Listener, Options, SocketFile, adopt, bind, bind_udp, check};
 pub use serve::serve_each;
 pub use stream::{Acceptor, Stream};

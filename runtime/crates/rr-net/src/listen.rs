@@ -126,6 +126,21 @@ pub fn bind(key: &'static str, address: &str, config: &Options) -> Result<Listen
     bind_tcp(target, config).map(Listener::Tcp).map_err(fail)
 }
 
+/// Whether `address`, which the config has at `key`, is one that [`bind`] could try.
+///
+/// # Errors
+/// It is malformed, or a name that nobody knows.
+pub fn check(key: &'static str, address: &str) -> Result<(), BindError> {
+    if address.starts_with("unix://") {
+        return Ok(());
+    }
+    let plain = ["tcp://", "http://", "udp://"].iter().find_map(|scheme| address.strip_prefix(scheme));
+    match resolve(plain.unwrap_or(address)) {
+        Some(_) => Ok(()),
+        None => Err(BindError::Malformed { key, address: address.to_owned() }),
+    }
+}
+
 /// Takes datagrams on `address`, which the config has at `key`: `host:port`, `:port` or `udp://host:port`.
 ///
 /// # Errors

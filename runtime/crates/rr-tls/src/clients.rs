@@ -39,6 +39,14 @@ impl Clients {
     /// Everybody.
     pub const ANY: Self = Self { auth: ClientAuth::None, authorities: None };
 
+    /// Whether the authorities can be used.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.verifier().map(drop)
+    }
+
     pub(crate) fn verifier(&self) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
         let Some(path) = &self.authorities else { return Ok(None) };
         let wrong = |cause: String| TlsError::new("http.ssl.root_ca", format!("{}: {cause}", path.display()));

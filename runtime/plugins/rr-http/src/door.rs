@@ -202,6 +202,37 @@ impl Doors {
     }
 }
 
+/// What is wrong with the addresses and certificates of the config.
+pub(crate) fn problems(config: &Http) -> Vec<String> {
+    let mut places: Vec<(&'static str, &String)> =
+        config.address.iter().map(|address| ("http.address", address)).collect();
+    let mut pairs = Vec::new();
+    let mut problems = Vec::new();
+    if let Some(ssl) = &config.ssl {
+        places.extend(ssl.address.iter().map(|address| ("http.ssl.address", address)));
+        if ssl.acme.is_none() {
+            pairs.push(("http.ssl", &ssl.key, &ssl.cert));
+        }
+        problems.extend(clients(ssl).check().err().map(|error| error.to_string()));
+    }
+    if let Some(http3) = &config.http3 {
+        places.push(("http.http3.address", &http3.address));
+        pairs.push(("http.http3", &http3.key, &http3.cert));
+    }
+    if let Some(fcgi) = &config.fcgi {
+        places.extend(fcgi.address.iter().map(|address| ("http.fcgi.address", address)));
+    }
+    for (section, key, cert) in pairs {
+        if let (Some(key), Some(cert)) = (key, cert) {
+            let pair = Pair { section, key: PathBuf::from(key), cert: PathBuf::from(cert) };
+            problems.extend(pair.read().err().map(|error| error.to_string()));
+        }
+    }
+    let wrong = places.into_iter().filter_map(|(key, address)| rr_net::check(key, address).err());
+    problems.extend(wrong.map(|error| error.to_string()));
+    problems
+}
+
 fn files(
     section: &'static str,
     key: &str,

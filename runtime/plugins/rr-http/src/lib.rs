@@ -77,6 +77,13 @@ impl HttpPlugin {
         Ok(Self { config: Arc::new(config), doors, chain, pages: Arc::default(), traffic: None })
     }
 
+    /// What [`HttpPlugin::bind`] would refuse, but for what only listening shows.
+    #[must_use]
+    pub fn problems(config: &Http) -> Vec<String> {
+        let chain = middleware::Chain::new(config).err();
+        chain.into_iter().chain(door::problems(config)).collect()
+    }
+
     /// Answers failures with these pages, which may be read anew at any time.
     #[must_use]
     pub fn with_pages(self, pages: Arc<ErrorPages>) -> Self {
