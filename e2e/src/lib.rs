@@ -6,6 +6,7 @@ mod certificates;
 mod client;
 pub mod cluster;
 mod collector;
+pub mod command;
 pub mod compare;
 mod curl;
 mod daemon;

@@ -59,6 +59,23 @@ if ($fault === 'print') {
     put($out, "Warning: something at the start\n");
     exit(0);
 }
+if ($fault === 'short') {
+    put($out, 'Hi');
+    while (true) {
+        sleep(1000);
+    }
+}
+// A handshake that is damaged as long as there is a file that says so.
+$damage = static function (string $bytes): string {
+    if (!file_exists('damage')) {
+        return $bytes;
+    }
+    mt_srand(getmypid());
+    for ($index = mt_rand(1, 4); $index > 0; $index--) {
+        $bytes[mt_rand(0, strlen($bytes) - 1)] = chr(mt_rand(0, 255));
+    }
+    return mt_rand(0, 3) === 0 ? substr($bytes, 0, mt_rand(0, strlen($bytes))) : $bytes;
+};
 while (($message = take($in)) !== null) {
     [$flags, $bytes] = $message;
     if ($flags & CONTROL) {
@@ -67,6 +84,8 @@ while (($message = take($in)) !== null) {
         }
         put($out, match ($fault) {
             'no-pid' => frame(CONTROL, [], '{"pid":0}'),
+            'wrong-pid' => frame(CONTROL, [], '{"pid":' . posix_getppid() . '}'),
+            'damaged' => $damage(frame(CONTROL, [], $hello)),
             'no-hello' => frame(JSON, [2], '{}'),
             'nonsense' => frame(CONTROL, [], 'hello'),
             default => frame(CONTROL, [], $hello),
