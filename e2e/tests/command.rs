@@ -420,3 +420,31 @@ fn many_requests_find_many_workers() {
         server.stop();
     }
 }
+
+#[test]
+fn a_file_for_errors_has_them_in_a_fork_too() {
+    let script = "<?php\ntrigger_error('said by PHP', E_USER_WARNING);\nrequire 'worker.inc';";
+    let worker =
+        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let worker = worker.replace("declare(strict_types=1);", "");
+    for (way, to_file) in [(Way::Fork, true), (Way::Fork, false), (Way::Pipes, true)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("errors.log");
+        let mut options = options(way, &format!("['{}', 'start.php']", php()), "")
+            .file("start.php", script)
+            .file("worker.inc", &worker)
+            .env("PHP_INI_SCAN_DIR", format!(":{}", dir.path().display()));
+        if to_file {
+            let ini = format!("log_errors=1\nerror_log={}\ndisplay_errors=stderr\n", file.display());
+            std::fs::write(dir.path().join("zz.ini"), ini).expect("a file");
+            options = options.env("X", "1");
+        }
+        let server = options.start();
+        json(&server, "/");
+        server.logs.expect("said by PHP");
+        assert_eq!(server.logs.text().matches("said by PHP").count(), 1, "{way:?}: once");
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(text.contains("said by PHP"), to_file, "{way:?}: {text}");
+        server.stop();
+    }
+}

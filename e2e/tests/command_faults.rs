@@ -5,6 +5,7 @@ use e2e::command::{ALL, PROGRAMS, Way, example, faulty, json, options, php, post
 use e2e::{Client, Options, Server, eventually, free_port, kill};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::time::Duration;
 
 fn pids(server: &Server) -> BTreeSet<u32> {
     let alive = server.processes().into_iter().filter(|process| process.name.starts_with("php"));
@@ -125,6 +126,33 @@ fn wrk_02_a_wrong_pid_counts_where_the_process_is_known_by_it() {
         let ended = faulty(way, "    allocate_timeout: 1s").env("FAULT", "wrong-pid").finish();
         assert_eq!(ended.code, Some(1), "{way:?}");
         assert!(ended.stderr.contains("is no worker that was started"), "{way:?}: {}", ended.stderr);
+    }
+}
+
+/// Ticks of a hundredth of a second that a process has run.
+fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+#[test]
+fn waiting_for_workers_costs_no_processor() {
+    for way in [Way::Tcp, Way::Unix] {
+        let server = faulty(way, "    allocate_timeout: 30s").env("FAULT", "late").start();
+        // The only worker has left, and the next one does not connect.
+        std::fs::write(server.file("late"), "").expect("a file");
+        server.signal(1);
+        eventually("another worker is there", || pids(&server).len() == 2);
+        let before = ticks(server.pid());
+        std::thread::sleep(Duration::from_secs(1));
+        let spent = ticks(server.pid()) - before;
+        // A loop that asks again and again takes a hundred.
+        assert!(spent < 50, "{way:?}: {spent} of 100 ticks");
+        std::fs::remove_file(server.file("late")).expect("a file");
+        server.logs.expect("reloaded");
+        assert!(server.get("/").text().starts_with("pid "), "{way:?}");
+        server.stop();
     }
 }
 

@@ -178,7 +178,13 @@ fn hs_07_own_workers_may_always_name_a_file() {
                  ->http(getenv('HTTP_ADDRESS'), fn () => new RoadRunner\\Response('', 200, ['X-Sendfile' => __DIR__ . '/f.txt']))->run();"
         );
         let server = Options::source(&source).file("f.txt", "content").start();
-        assert_eq!(server.text("/"), "content", "{list}");
+        let file = server.get("/");
+        let kind = file.header("content-type").map(str::to_owned);
+        assert_eq!(
+            (file.text().as_str(), kind.as_deref()),
+            ("content", Some("text/plain; charset=utf-8")),
+            "{list}"
+        );
         server.stop();
     }
 }

@@ -226,6 +226,26 @@ fn rp_10_workers_know_the_address_and_a_taken_one_is_said() {
 }
 
 #[test]
+fn the_rpc_outlives_workers_that_use_it() {
+    let body = "touch(__DIR__ . '/began');
+        while (!file_exists(__DIR__ . '/go')) { usleep(1000); }
+        $socket = stream_socket_client(getenv('RR_RPC'));
+        $head = pack('CCV', 16 | 5, 8, 15);
+        fwrite($socket, $head . pack('V', crc32($head)) . \"\\0\\0\" . pack('VV', 1, 11) . 'rpc.Versiontrue');
+        return substr(fread($socket, 100), 20);";
+    let mut server = options(body).start();
+    let mut http = server.client();
+    http.try_request("GET", "/", "", b"").expect("taken");
+    eventually("it runs", || server.file("began").exists());
+    server.signal(15);
+    eventually("it stops", || server.logs.text().contains("stopping"));
+    std::fs::write(server.file("go"), "").expect("a file");
+    assert!(http.read().text().contains("2025.1."), "asked after the signal");
+    assert_eq!(server.wait().code(), Some(0));
+    server.over();
+}
+
+#[test]
 fn the_example_serves_every_plugin() {
     let dir = tempfile::tempdir().expect("a directory");
     let socket = |name: &str| format!("unix://{}", dir.path().join(name).display());

@@ -7,6 +7,10 @@ declare(strict_types=1);
 const CONTROL = 0x01;
 const JSON = 0x08;
 
+while (getenv('FAULT') === 'late' && file_exists('late')) {
+    usleep(10_000);
+    clearstatcache();
+}
 $dsn = $_SERVER['RR_RELAY'] ?? 'pipes';
 [$in, $out] = $dsn === 'pipes' ? [STDIN, STDOUT] : array_fill(0, 2, stream_socket_client($dsn));
 

@@ -62,7 +62,7 @@ pub(crate) fn prepare(server: &Server) -> PhpResult<Launch> {
     Ok(Launch {
         loaded,
         binary: binary().map_err(|error| wrong(&format!("the PHP binary: {error}")))?,
-        args: arguments(dev, debug).map_err(|error| wrong(&format!("the command line: {error}")))?,
+        args: arguments(dev, debug, command).map_err(|error| wrong(&format!("the command line: {error}")))?,
         env: environment(dev),
         cwd: working_directory(),
         script: script_folder(),
@@ -112,10 +112,14 @@ fn binary() -> std::io::Result<PathBuf> {
 }
 
 /// The command line of this process with the INI settings of a server behind the program's name.
-fn arguments(dev: bool, debug: bool) -> std::io::Result<Vec<CString>> {
+fn arguments(dev: bool, debug: bool, command: bool) -> std::io::Result<Vec<CString>> {
     let mut original = rr_os::proc::command_line()?.into_iter();
     let mut args = vec![original.next().unwrap_or_else(|| b"php".to_vec())];
-    let mut ini: Vec<String> = INI.iter().map(ToString::to_string).collect();
+    // A file of the user's own has them beside stderr.
+    let own = command && zend::web::logs_to_file();
+    let set =
+        INI.iter().map(|setting| if own && *setting == "log_errors=0" { "log_errors=1" } else { setting });
+    let mut ini: Vec<String> = set.map(str::to_owned).collect();
     if !zend::has_opcache() && Path::new(&zend::extension_dir()).join("opcache.so").exists() {
         ini.push("zend_extension=opcache".to_owned());
     }

@@ -252,6 +252,13 @@ bool rr_web_reads_forms(void)
 	return zend_ini_long("enable_post_data_reading", sizeof("enable_post_data_reading") - 1, 0) != 0;
 }
 
+/* Whether the user's PHP logs errors to a file of its own. */
+bool rr_web_logs_to_file(void)
+{
+	const char *file = zend_ini_string("error_log", sizeof("error_log") - 1, 0);
+	return zend_ini_long("log_errors", sizeof("log_errors") - 1, 0) != 0 && file != NULL && *file != '\0';
+}
+
 static void web_install(void)
 {
 	rr_web_installed = true;

@@ -31,6 +31,7 @@ pub(crate) struct RawPart {
 
 unsafe extern "C" {
     safe fn rr_web_reads_forms() -> bool;
+    safe fn rr_web_logs_to_file() -> bool;
     safe fn rr_interrupt_class();
     safe fn rr_interrupt_was_ttl() -> bool;
     safe fn rr_interrupt_was_limit() -> bool;
@@ -107,6 +108,11 @@ pub(crate) fn timeout_class() {
 /// Whether PHP reads forms at all (`enable_post_data_reading`).
 pub(crate) fn reads_forms() -> bool {
     rr_web_reads_forms()
+}
+
+/// Whether the user's PHP logs errors to a file (`log_errors` and `error_log`).
+pub(crate) fn logs_to_file() -> bool {
+    rr_web_logs_to_file()
 }
 
 /// Whether `exec_ttl` has ended the running request.

@@ -26,7 +26,8 @@ section! {
         reset_timeout: Duration = Duration::from_secs(60) => Time::OR_DEFAULT;
         /// How long a worker may go on sending a reply nobody waits for any more.
         stream_timeout: Duration = Duration::from_secs(60) => Time::OR_DEFAULT;
-        /// A fresh worker for every request. It starts before that comes; for code that is changed there is `dev`.
+        /// A fresh worker for every request, started when that comes, and errors in the answer; for development. `num_workers`,
+        /// `max_jobs` and `max_queue_size` have no effect then.
         debug: bool = false => Flag;
         /// Command of this pool's workers; `server.command` unless given.
         command: Vec<String> = Vec::new() => Command;
