@@ -63,6 +63,15 @@ pub fn eventually(what: &str, mut look: impl FnMut() -> bool) {
     assert!(until(SOON, || look().then_some(())).is_some(), "did not happen in {SOON:?}: {what}");
 }
 
+/// [`eventually`] for tests with a runtime, whose other tasks go on meanwhile.
+pub async fn soon(what: &str, mut look: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !look() {
+        assert!(Instant::now() < deadline, "did not happen in {SOON:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Lowers the number of processes that burn the processor at a time: tests that put load on a server hold this.
 pub fn heavy() -> std::sync::MutexGuard<'static, ()> {
     static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());

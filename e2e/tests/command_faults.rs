@@ -145,6 +145,7 @@ fn waiting_for_workers_costs_no_processor() {
         server.signal(1);
         eventually("another worker is there", || pids(&server).len() == 2);
         let before = ticks(server.pid());
+        // SLEEP: what is measured is how little happens.
         std::thread::sleep(Duration::from_secs(1));
         let spent = ticks(server.pid()) - before;
         // A loop that asks again and again takes a hundred.

@@ -1,7 +1,7 @@
 //! The HTTP/3 server (HS-01).
 
 use bytes::{Buf, Bytes};
-use e2e::{Options, Server, certificates, try_curl};
+use e2e::{Options, Server, certificates, soon, try_curl};
 use h3::client::SendRequest;
 use h3_quinn::OpenStreams;
 use http::{HeaderMap, Request, StatusCode};
@@ -12,7 +12,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -207,14 +206,10 @@ fn clients_that_leave_and_clients_that_stand_still_hold_no_worker() {
         let mut requests = client.requests.clone();
         let mut stream = requests.send_request(get("/wait")).await.expect("sent");
         stream.finish().await.expect("finished");
-        while !server.file("began").exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        soon("it runs", || server.file("began").exists()).await;
         client.quic.close(0_u32.into(), b"");
         let _ = client.driver.await;
-        while !server.file("gone").exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        soon("the worker is told", || server.file("gone").exists()).await;
         let client = connect(place(&server), tls(dir.path(), false)).await.expect("connects");
         let mut requests = client.requests.clone();
         let request = Request::post("https://localhost/").body(()).expect("a request");
@@ -254,13 +249,9 @@ fn what_is_no_quic_does_no_harm_and_the_end_finishes_requests() {
         assert_eq!(client.get("/").await, "x");
         let waiting = client.get("/wait");
         let meanwhile = async {
-            while !server.file("began").exists() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            soon("it runs", || server.file("began").exists()).await;
             server.signal(15);
-            while !server.logs.text().contains("stopping") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            soon("the server stops", || server.logs.text().contains("stopping")).await;
             std::fs::write(server.file("go"), "").expect("a file");
         };
         let (text, ()) = tokio::join!(waiting, meanwhile);

@@ -2,7 +2,7 @@
 //! the end of the server.
 
 use bytes::Bytes;
-use e2e::{Options, Server};
+use e2e::{Options, Server, soon};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -34,17 +34,6 @@ async fn connect(server: &Server, window: u32) -> (Sender, JoinHandle<bool>) {
 
 fn get(server: &Server, target: &str) -> Request<Full<Bytes>> {
     Request::get(format!("http://{}{target}", server.addr())).body(Full::default()).expect("a request")
-}
-
-/// Waits without standing in the way of what else the runtime does.
-async fn soon(what: &str, look: impl Fn() -> bool) {
-    for _ in 0..4000 {
-        if look() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("did not happen: {what}");
 }
 
 async fn text(response: Response<Incoming>) -> String {
@@ -82,7 +71,7 @@ fn requests_of_a_connection_run_side_by_side_and_are_given_up_alone() {
             if gone {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
         assert!(gone, "the worker was told");
         drop(sender);
