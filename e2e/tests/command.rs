@@ -441,7 +441,9 @@ fn a_file_for_errors_has_them_in_a_fork_too() {
         }
         let server = options.start();
         json(&server, "/");
-        server.logs.expect("said by PHP");
+        // WRK-11.
+        let line = server.logs.expect("said by PHP");
+        assert_eq!((&line["level"], &line["logger"]), (&"info".into(), &"server".into()), "{line}");
         assert_eq!(server.logs.text().matches("said by PHP").count(), 1, "{way:?}: once");
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         assert_eq!(text.contains("said by PHP"), to_file, "{way:?}: {text}");

@@ -1,4 +1,4 @@
-//! The dialects of command workers (rows HTTP-01, 02, 04, 13, 14, 15) with a worker that speaks protobuf itself, over every
+//! The dialects of command workers (rows HTTP-01, 02, 04, 12, 13, 14, 15, FR-12, FR-14) with a worker that speaks protobuf itself, over every
 //! relay.
 
 use e2e::{Client, Options, Server, free_port, php, workspace};
@@ -54,6 +54,8 @@ fn http_01_a_request_in_protobuf_says_what_one_in_json_does() {
             assert_eq!(protobuf[key], json[key], "{way} {key}");
         }
         assert_eq!(protobuf["headers"]["X-Many"], json!(["1", "2"]));
+        // HTTP-12: nothing here sets any.
+        assert!(protobuf.get("attributes").is_none() && json["attributes"] == json!([]), "{json}");
         assert_eq!((&protobuf["parsed"], &json["parsed"]), (&json!(1), &json!(true)));
         assert_eq!(protobuf["cookies"], json!({"a": ["b c"], "d": ["e"]}));
         assert_eq!(json["cookies"], json!({"a": "b c", "d": "e"}));

@@ -47,6 +47,7 @@ fn burner_yaml(root: &str, http: u16, rpc: u16) -> String {
     )
 }
 
+/// BRN-02 to BRN-05; BRN-01 and BRN-06 are about its worker, whose dialect is that of `worker.php` here.
 #[test]
 fn brn_02_to_05_codeigniter_burner() {
     const DRIVER: &str = "vendor/monken/codeigniter4-burner-roadrunner/src";

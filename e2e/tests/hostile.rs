@@ -248,6 +248,7 @@ fn a_request_body_that_stalls_ends_with_408_or_a_gone_client() {
     server.stop();
 }
 
+/// HS-03.
 #[test]
 fn a_client_that_never_reads_is_cut_off_while_others_are_served() {
     let server = Options::handler(

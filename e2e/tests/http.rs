@@ -332,6 +332,7 @@ fn connections(server: &e2e::Server) -> usize {
     fields.filter(|line| line.len() > 3 && line[1] == local && (line[3] == "01" || line[3] == "08")).count()
 }
 
+/// HS-05.
 #[test]
 fn access_logs_have_the_fields_of_an_access_log() {
     let server = Options::handler("return new Response('hello');").set("http.access_logs", "true").start();

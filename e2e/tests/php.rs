@@ -66,7 +66,7 @@ fn pool_13_debug_shows_the_trace_and_takes_a_new_worker_each_time() {
 }
 
 #[test]
-fn internal_error_code_is_the_status_of_failures() {
+fn hs_04_internal_error_code_is_the_status_of_failures() {
     let server = Options::hello().expect_errors().env("NUM_WORKERS", "1").start();
     assert_eq!(server.get("/boom").status, 500);
     server.stop();

@@ -126,6 +126,7 @@ fn thousands_of_connections() {
     server.stop();
 }
 
+/// R-11, WRK-12.
 #[test]
 fn r_11_workers_with_roadrunners_fields() {
     let server = options("return 'x';").start();
@@ -156,6 +157,7 @@ fn r_11_workers_with_roadrunners_fields() {
     server.stop();
 }
 
+/// POOL-15.
 #[test]
 fn r_13_r_14_workers_more_and_less() {
     let server = options("return 'x';").start();

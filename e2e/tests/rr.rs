@@ -160,6 +160,7 @@ fn cfg_14_a_server_without_the_section_http_has_no_workers() {
     rr.check_nothing_left();
 }
 
+/// BRN-07, CFG-12.
 #[test]
 fn blanks_and_quotes_are_part_of_a_name() {
     let name = "it's a \"folder\" of $HOME; x";

@@ -112,7 +112,15 @@ function head(int $codec, int $status, array $headers): string
 }
 
 while (true) {
-    $prefix = read($in, 12);
+    // FR-12: clients read it at once, and a short one ends them.
+    $prefix = fread($in, 12);
+    if ($prefix === '' || $prefix === false) {
+        exit(0);
+    }
+    if (strlen($prefix) !== 12) {
+        fwrite(STDERR, 'a header in pieces');
+        exit(12);
+    }
     ['flags' => $flags, 'length' => $length] = unpack('x/Cflags/Vlength', $prefix);
     $count = (ord($prefix[0]) & 0x0f) - 3;
     $options = $count > 0 ? array_values(unpack('V*', read($in, 4 * $count))) : [0];
