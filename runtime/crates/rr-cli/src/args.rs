@@ -99,7 +99,7 @@ const SWITCHES: [(&str, &str); 8] = [
 fn switched(arguments: &[String]) -> Result<Vec<String>, String> {
     let mut plain = Vec::with_capacity(arguments.len());
     let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
+    for argument in arguments.by_ref() {
         if argument == "--" {
             plain.push(argument.clone());
             break;

@@ -18,11 +18,14 @@ use std::io::Write;
 
 pub use rr_wire::COMPATIBLE;
 
+/// What a start with settings in a folder would fail for, and what should be known beside.
+pub type Problems = fn(&rr_config::Config, &std::path::Path) -> (Vec<String>, Vec<String>);
+
 /// What the caller knows.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// What a start with these settings, in this folder, would fail for, and what should be known beside.
-    pub problems: fn(&rr_config::Config, &std::path::Path) -> (Vec<String>, Vec<String>),
+    /// Looks at settings as a start would.
+    pub problems: Problems,
     /// PHP's version.
     pub php: String,
     /// The launcher that was called.

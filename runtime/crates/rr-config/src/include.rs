@@ -26,7 +26,7 @@ impl Includes<'_> {
         for (name, at) in names(&include)? {
             let path: PathBuf = self.base.join(&name);
             let mut tree = load::read_file(&path, self.read)
-                .and_then(|text| crate::yaml::parse(&name, &text))
+                .and_then(|text| load::parse(&path, &name, &text))
                 .map_err(|error| match error.step {
                     Step::Read => {
                         ConfigError { step: Step::Include, at: at.clone(), path: "include".into(), ..error }

@@ -23,6 +23,7 @@ mod scalar;
 mod schema;
 mod sections;
 mod suggest;
+mod toml;
 mod units;
 mod version;
 mod yaml;
@@ -59,6 +60,7 @@ pub use yaml::{MAX_SIZE, parse};
 /// Loads anything without touching files or the environment; must not panic, whatever the bytes are.
 pub fn fuzz(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
+    _ = toml::parse("fuzz", &text);
     let loaded = Loader::new().text("fuzz", &text).env(&|_| None).without_files().load();
     if let Ok(loaded) = loaded {
         _ = loaded.config.to_json();

@@ -10,7 +10,7 @@ use crate::error::{ConfigError, Position, Step, Warning};
 use crate::expand::Env;
 use crate::include::Includes;
 use crate::node::{MAX_DEPTH, Node, Value};
-use crate::{expand, overrides, version, yaml};
+use crate::{expand, overrides, toml, version, yaml};
 
 /// Settings that can be used, and what the user should know about them.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +151,10 @@ impl<'a> Loader<'a> {
                 return Ok((at.source.to_string(), Node::empty(at)));
             }
         };
-        let tree = yaml::parse(&source, &text)?;
+        let tree = match &self.file {
+            Some(path) if self.text.is_none() => parse(path, &source, &text)?,
+            _ => yaml::parse(&source, &text)?,
+        };
         require_map(&tree)?;
         Ok((source, tree))
     }
@@ -177,15 +180,22 @@ fn is_path(key: &str) -> bool {
     key.contains('.') && parts.clone().count() <= MAX_DEPTH && parts.into_iter().all(|part| !part.is_empty())
 }
 
-/// Reads a file as text. Of RoadRunner's file types (CFG-02), YAML and JSON are read.
+/// Parses what was in a file, by its ending (CFG-02).
+pub(crate) fn parse(path: &Path, source: &str, text: &str) -> Result<Node, ConfigError> {
+    match path.extension().and_then(|kind| kind.to_str()) {
+        Some("toml") => toml::parse(source, text),
+        _ => yaml::parse(source, text),
+    }
+}
+
+/// Reads a file as text. Of RoadRunner's file types (CFG-02), YAML, JSON and TOML are read; the others are no longer its
+/// own either.
 pub(crate) fn read_file(path: &Path, read: Reader) -> Result<String, ConfigError> {
     let error = |message: String| {
         ConfigError::new(Step::Read, Position::new(&path.display().to_string()), "", message)
     };
-    if let Some(kind @ ("toml" | "hcl" | "ini" | "properties")) =
-        path.extension().and_then(|kind| kind.to_str())
-    {
-        return Err(error(format!("{kind} files are not read; write the settings as .yaml or .json")));
+    if let Some(kind @ ("hcl" | "ini" | "properties")) = path.extension().and_then(|kind| kind.to_str()) {
+        return Err(error(format!("{kind} files are not read; write the settings as .yaml, .json or .toml")));
     }
     let bytes = read(path).map_err(|cause| error(format!("cannot read {}: {cause}", path.display())))?;
     String::from_utf8(bytes).map_err(|cause| {

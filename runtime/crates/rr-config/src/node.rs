@@ -49,6 +49,13 @@ impl Map {
         Self::default()
     }
 
+    /// A map of these; two with one key are merged.
+    pub(crate) fn of(entries: Vec<(String, Node)>) -> Self {
+        let mut map = Self::new();
+        map.join(Self { entries }, |have, new| have.merge(new));
+        map
+    }
+
     /// The value of a key, in any case.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.index(key).map(|index| &self.entries[index].1)

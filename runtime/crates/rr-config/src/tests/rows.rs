@@ -22,9 +22,26 @@ fn cfg_02_yaml_and_json_are_read() {
     let config = Loader::new().file(&json).load().unwrap().config;
     assert_eq!(config.http.unwrap().address, ["127.0.0.1:1"]);
     let toml = dir.path().join("rr.toml");
-    fs::write(&toml, "version = \"3\"").unwrap();
-    let error = Loader::new().file(&toml).load().unwrap_err();
-    assert!(error.to_string().ends_with("toml files are not read; write the settings as .yaml or .json"));
+    let text = "version = \"3\"\n[Http]\naddress = \"${NONE:-:1}\"\nmiddleware = [\"gzip\"]\n[http.pool]\nnum_workers = \"4\"\n\
+                supervisor = {exec_ttl = \"3s\"}\n[[x]]\na = 1\n";
+    fs::write(&toml, text).unwrap();
+    let http = Loader::new().file(&toml).load().unwrap().config.http.unwrap();
+    assert_eq!((http.address, http.pool.num_workers), (vec![":1".to_owned()], 4));
+    assert_eq!(http.pool.supervisor.exec_ttl.as_secs(), 3);
+    fs::write(&toml, "version = \"3\"\n\n[http]\naddress = \":1\"\nmax_headers = \"many\"\n").unwrap();
+    let error = Loader::new().file(&toml).load().unwrap_err().to_string();
+    assert!(error.ends_with("rr.toml:5: http.max_headers: expected a number, got \"many\""), "{error}");
+    fs::write(&toml, "version = \"3\"\nhttp = {").unwrap();
+    let error = Loader::new().file(&toml).load().unwrap_err().to_string();
+    assert!(error.contains("rr.toml:2: "), "{error}");
+    fs::write(&toml, format!("version = \"3\"\na = {}{}", "[".repeat(70), "]".repeat(70))).unwrap();
+    assert!(Loader::new().file(&toml).load().unwrap_err().to_string().contains("nested deeper than"));
+    let ini = dir.path().join("rr.ini");
+    fs::write(&ini, "version = 3").unwrap();
+    let error = Loader::new().file(&ini).load().unwrap_err();
+    assert!(
+        error.to_string().ends_with("ini files are not read; write the settings as .yaml, .json or .toml")
+    );
 }
 
 #[test]
