@@ -842,7 +842,7 @@ namespace RoadRunner {
         public function path(): string {}
 
         /**
-         * `HTTP/1.1` or `HTTP/1.0`.
+         * `HTTP/1.0`, `HTTP/1.1`, `HTTP/2.0` or `HTTP/3.0`.
          *
          * @return string
          */
