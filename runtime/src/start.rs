@@ -106,7 +106,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
     }
     rr_os::memory::keep_freed_memory();
     let descriptors = rr_os::process::raise_descriptor_limit();
-    tracing::debug!(target: "server", descriptors, "limit of open descriptors");
+    tracing::debug!(target: "process", descriptors, "limit of open descriptors");
     if descriptors < MIN_DESCRIPTORS {
         let text = format!(
             "a limit of {descriptors} open descriptors; a server needs {MIN_DESCRIPTORS} (ulimit -n)"
@@ -223,7 +223,7 @@ pub fn serve(launch: Launch) -> Result<i32, ServeError> {
         .spawn(move || {
             // To take a processor from a worker because another has answered costs more than to find both answers later.
             if let Err(error) = rr_os::patience::begin() {
-                tracing::debug!(target: "server", %error, "the server's thread preempts workers");
+                tracing::debug!(target: "process", %error, "the server's thread preempts workers");
             }
             for (_, storage) in storages.iter() {
                 runtime.spawn(storage.clone().run());

@@ -372,7 +372,7 @@ impl Pool {
         } else if unread {
             tracing::info!(target: "server", pool, pid, worker = id, served, unit, "a worker ended with a stream that its client has left, {exit}{words}");
         } else if verdict.is_none() && (told || (unit == 0 && ended.exit == LEFT)) {
-            tracing::debug!(target: "server", pool, pid, worker = id, served, "a worker has left, {exit}");
+            tracing::debug!(target: "pool", pool, pid, worker = id, served, "a worker has left, {exit}");
         } else {
             tracing::warn!(target: "server", pool, pid, worker = id, served, unit, "a worker died, {exit}{words}");
         }
