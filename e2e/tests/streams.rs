@@ -177,6 +177,57 @@ fn hs_12_there_is_a_limit_of_streams_and_of_heads() {
 }
 
 #[test]
+fn a_client_that_resets_again_and_again_is_no_burden() {
+    let server = options("usleep(1000); return 'x';").workers(2).start();
+    runtime().block_on(async {
+        for _ in 0..5 {
+            let (sender, connection) = connect(&server, 1 << 16).await;
+            for _ in 0..1000 {
+                let mut sender = sender.clone();
+                let request = get(&server, "/");
+                let asked = tokio::spawn(async move { sender.send_request(request).await });
+                tokio::task::yield_now().await;
+                asked.abort();
+            }
+            drop(sender);
+            connection.abort();
+        }
+        let (mut sender, _connection) = connect(&server, 1 << 16).await;
+        let answer = tokio::time::timeout(e2e::SOON, sender.send_request(get(&server, "/"))).await;
+        assert_eq!(text(answer.expect("in time").expect("an answer")).await, "x");
+    });
+    assert_eq!(server.text("/"), "x");
+    server.stop();
+}
+
+#[test]
+fn frames_that_are_none_end_their_connection_only() {
+    let server = options("return 'x';").set("http.idle_timeout", "'300ms'").start();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for _ in 0..200 {
+        // A preface, settings, and what looks like frames.
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        for _ in 0..random() % 8 {
+            let length = u8::try_from(random() % 40).unwrap_or(0);
+            let [kind, flags, stream] =
+                [random() % 11, random() % 64, random() % 4].map(|byte| u8::try_from(byte).unwrap_or(0));
+            bytes.extend_from_slice(&[0, 0, length, kind, flags, 0, 0, 0, stream]);
+            bytes.extend((0..length).map(|_| u8::try_from(random() & 0xff).unwrap_or(0)));
+        }
+        let mut client = server.client();
+        let _ = client.try_send(&bytes);
+    }
+    assert_eq!(server.text("/"), "x");
+    server.stop();
+}
+
+#[test]
 fn hostnames_that_disagree_and_bodies_that_are_too_long_are_refused() {
     let server = options("return $request->header('host');").set("http.max_request_size", "1").start();
     runtime().block_on(async {

@@ -92,9 +92,17 @@ impl Body for Inbound {
 
 /// Makes the head of a request of HTTP/2 or 3 what everything behind expects: the authority is the header `Host`, the
 /// target has no origin, and cookies are one header (RFC 9113, 8.2.3 and 8.3.1).
-pub(crate) fn headers_of_streams<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+pub(crate) fn headers_of_streams<B>(request: &mut Request<B>, most: usize) -> Result<(), Refusal> {
     let bad = |text| Refusal::Status(StatusCode::BAD_REQUEST, text);
+    // hyper counts those of HTTP/1.
+    if request.headers().len() > most {
+        let text = "more header fields than http.max_headers";
+        return Err(Refusal::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text));
+    }
     if let Some(authority) = request.uri().authority() {
+        if authority.as_str().contains('@') {
+            return Err(bad("the authority names a user"));
+        }
         let said =
             HeaderValue::from_str(authority.as_str()).map_err(|_| bad("the authority is malformed"))?;
         if request.headers().get(HOST).is_some_and(|host| host != said) {
@@ -162,13 +170,18 @@ mod tests {
     fn heads_of_streams_look_like_those_of_http_1() {
         let request = Request::get("https://a.example:1/x?y=1").header(COOKIE, "a=1").header(COOKIE, "b=2");
         let mut request = request.body(()).expect("a request");
-        assert!(headers_of_streams(&mut request).is_ok());
+        assert!(headers_of_streams(&mut request, 2).is_ok());
         assert_eq!(
             (request.uri().to_string(), &request.headers()[HOST]),
             ("/x?y=1".to_owned(), &HeaderValue::from_static("a.example:1"))
         );
         assert_eq!(request.headers().get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
         let mut request = Request::get("https://a/").header(HOST, "b").body(()).expect("a request");
-        assert!(headers_of_streams(&mut request).is_err());
+        assert!(headers_of_streams(&mut request, 100).is_err());
+        let mut request = Request::get("https://me@a/").body(()).expect("a request");
+        assert!(headers_of_streams(&mut request, 100).is_err());
+        let mut request =
+            Request::get("https://a/").header("a", "b").header("c", "d").body(()).expect("a request");
+        assert!(headers_of_streams(&mut request, 1).is_err());
     }
 }

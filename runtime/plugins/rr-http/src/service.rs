@@ -78,7 +78,7 @@ pub(crate) async fn handle(
 ) -> Result<Response<Body>, Infallible> {
     let busy = client.activity.begin();
     let malformed = match client.spoken {
-        Spoken::Streams => headers_of_streams(&mut request).err(),
+        Spoken::Streams => headers_of_streams(&mut request, client.shared.config.max_headers).err(),
         _ => None,
     };
     let mut log = Log::begin(&client, &request);
