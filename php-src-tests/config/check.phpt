@@ -25,7 +25,9 @@ putenv('RR_TEST_WORKERS=3');
 attempt('check variables, set', fn () => Server::check('variables.yaml'));
 attempt('check the default', fn () => Server::check());
 attempt('check a folder', fn () => Server::check('.'));
+file_put_contents('rr.toml', "version = '3'\n[http]\naddress = ':1'\nmax_headers = 'many'\n");
 attempt('check toml', fn () => Server::check('rr.toml'));
+attempt('check ini', fn () => Server::check('rr.ini'));
 attempt('fromFile', fn () => Server::fromFile('good.yaml'));
 attempt('fromFile wrong', fn () => Server::fromFile('wrong.yaml'));
 attempt('fromFile mended', fn () => Server::fromFile('wrong.yaml', ['http.pool.num_workers=2']));
@@ -51,7 +53,8 @@ check missing: RoadRunner\ConfigException: missing.yaml: cannot read missing.yam
 check variables, set: []
 check the default: RoadRunner\ConfigException: .rr.yaml: cannot read .rr.yaml: No such file or directory (%s)
 check a folder: RoadRunner\ConfigException: .: cannot read .: Is a directory (%s)
-check toml: RoadRunner\ConfigException: rr.toml: toml files are not read; write the settings as .yaml or .json
+check toml: RoadRunner\ConfigException: rr.toml:4: http.max_headers: expected a number, got "many"
+check ini: RoadRunner\ConfigException: rr.ini: ini files are not read; write the settings as .yaml, .json or .toml
 fromFile: RoadRunner\Server
 fromFile wrong: RoadRunner\ConfigException: wrong.yaml:5: http.pool.num_workers: expected a number, got "many"
 fromFile mended: RoadRunner\Server

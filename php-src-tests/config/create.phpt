@@ -16,7 +16,9 @@ $cases = [
     'a fraction' => ['http' => ['pool' => ['num_workers' => 1.5]]],
     'a value for a section' => ['http' => ['pool' => 8]],
     'no unit' => ['http' => ['read_timeout' => '5']],
-    'one of' => ['logs' => ['mode' => 'loud']],
+    'one of' => ['logs' => ['encoding' => 'loud']],
+    'one of, and the default else' => ['logs' => ['mode' => 'loud']],
+    'a key that is missing still' => ['http' => ['ssl' => ['key' => 'a.key']]],
     'not a flag' => ['http' => ['pool' => ['debug' => 'perhaps']]],
     'a list for a text' => ['server' => ['user' => ['a']]],
     'two faults' => ['http' => ['address' => 'here', 'internal_error_code' => 99]],
@@ -44,7 +46,9 @@ out of range: RoadRunner\ConfigException: Server::create(): http.pool.num_worker
 a fraction: RoadRunner\ConfigException: Server::create(): http.pool.num_workers: expected a whole number, got 1.5
 a value for a section: RoadRunner\ConfigException: Server::create(): http.pool: expected a section, that is keys with values, got 8
 no unit: RoadRunner\ConfigException: Server::create(): http.read_timeout: "5" has no unit; write "5s" for seconds
-one of: RoadRunner\ConfigException: Server::create(): logs.mode: expected one of development, production, raw, off, none, got "loud"
+one of: RoadRunner\ConfigException: Server::create(): logs.encoding: expected one of auto, console, json, got "loud"
+one of, and the default else: RoadRunner\Server
+a key that is missing still: RoadRunner\Server
 not a flag: RoadRunner\ConfigException: Server::create(): http.pool.debug: expected true or false, got "perhaps"
 a list for a text: RoadRunner\ConfigException: Server::create(): server.user: expected a text, got a list
 two faults: RoadRunner\ConfigException: Server::create(): http.internal_error_code: expected a number from 100 to 599, got 99
