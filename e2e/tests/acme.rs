@@ -126,6 +126,13 @@ fn hs_13_certificates_are_ordered_and_kept() {
     assert!(names_of(&server, "b.example.test").contains("DNS:b.example.test"));
     assert!(!server.logs.text().contains("has been issued"));
     server.stop();
+    // An authority that has forgotten its accounts gets a new one.
+    let mut authority = authority;
+    authority.pebble.restart();
+    let server = with_port(options(&authority, cache.path(), "['a.example.test', 'c.example.test']")).start();
+    issued(&server, 1);
+    assert!(names_of(&server, "c.example.test").contains("DNS:c.example.test"));
+    server.stop();
 }
 
 #[test]

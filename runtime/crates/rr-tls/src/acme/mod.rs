@@ -54,6 +54,8 @@ const PERIOD: Duration = Duration::from_secs(3600);
 /// After a failure, before the next try: authorities count failures per hour.
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(1800), PERIOD];
+/// How long an order may take.
+const LONGEST: Duration = Duration::from_secs(600);
 /// How long an authority may take for one step.
 const PATIENCE: RetryPolicy = RetryPolicy::new().timeout(Duration::from_secs(120));
 
@@ -157,7 +159,8 @@ impl Orders {
                 if due > SystemTime::now() {
                     continue;
                 }
-                match self.renew(&domain).await {
+                let renewed = tokio::time::timeout(LONGEST, self.renew(&domain)).await;
+                match renewed.unwrap_or_else(|_| Err(format!("the authority took more than {LONGEST:?}"))) {
                     Ok(true) => tracing::info!(target: "http", domain, "a certificate has been issued"),
                     // Another server of the same folder is at it.
                     Ok(false) => failed = true,
@@ -188,7 +191,16 @@ impl Orders {
             return Ok(true);
         }
         let account = self.account().await?;
-        let (chain, key) = self.order(&account, domain).await?;
+        let ordered = match self.order(&account, domain).await {
+            // It has forgotten us, as those for trying out do.
+            Err(error) if error.contains("accountDoesNotExist") => {
+                self.store.forget_account(&self.settings.email).map_err(|error| error.to_string())?;
+                let account = self.account().await?;
+                self.order(&account, domain).await
+            }
+            ordered => ordered,
+        };
+        let (chain, key) = ordered?;
         let (store, name) = (self.store.clone(), domain.to_owned());
         let kept = tokio::task::spawn_blocking(move || store.keep(&name, &chain, &key));
         let kept = kept.await.map_err(std::io::Error::other).and_then(|kept| kept);

@@ -114,6 +114,10 @@ impl Store {
         }
     }
 
+    pub(super) fn forget_account(&self, email: &str) -> std::io::Result<()> {
+        std::fs::remove_file(self.account_file(email))
+    }
+
     pub(super) fn keep_account(&self, email: &str, credentials: &AccountCredentials) -> std::io::Result<()> {
         replace(&self.account_file(email), &serde_json::to_vec_pretty(credentials)?)
     }
