@@ -415,7 +415,7 @@ fn cli_13_settings_are_checked_without_a_start() {
             "http.ssl.cert: nonesuch: ",
         ),
         (
-            "server: {command: php x, on_init: {command: nonesuch}}\nhttp: {address: ':0'}",
+            "server: {command: php x, on_init: {command: nonesuch, exit_on_error: true}}\nhttp: {address: ':0'}",
             "server.on_init.command: ",
         ),
         ("http: {address: ':0', app: {root: nonesuch}}", "http.app.root: there is no folder \"nonesuch\""),

@@ -46,7 +46,13 @@ pub fn problems(config: &Config, here: &Path) -> (Vec<String>, Vec<String>) {
         ),
     }
     if let Some(init) = &config.server.on_init {
-        problems.extend(no_program("server.on_init.command", &init.command, here));
+        let missing = no_program("server.on_init.command", &init.command, here);
+        // Otherwise its failure is a line in the log.
+        if init.exit_on_error {
+            problems.extend(missing)
+        } else {
+            notes.extend(missing)
+        };
     }
     let mut listens = |key, address: &str| {
         problems.extend(rr_net::check(key, address).err().map(|error| error.to_string()));

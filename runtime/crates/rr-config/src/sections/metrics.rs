@@ -155,8 +155,10 @@ impl Kind<Vec<f64>> for Quantiles {
         let mut quantiles = Vec::new();
         for (key, node) in maps.into_iter().flat_map(Map::iter) {
             let path = format!("{path}.{key}");
-            match key.trim().parse::<f64>().ok().filter(|quantile| (0.0..=1.0).contains(quantile)) {
-                Some(quantile) => quantiles.push(quantile),
+            match key.trim().parse::<f64>().ok() {
+                Some(quantile) if (0.0..=1.0).contains(&quantile) => quantiles.push(quantile),
+                // As in the file that comes with RoadRunner, whose Prometheus takes it for nothing.
+                Some(_) => decoder.warn(&node.at, &path, "is left out: a quantile is a number from 0 to 1"),
                 None => return decoder.wrong(&node.at, &path, "is no quantile: write a number from 0 to 1"),
             }
             if number(node).is_none() {

@@ -396,8 +396,11 @@ fn cfg_11_keys_with_dots_and_lists_of_maps_are_what_viper_makes_of_them() {
     let http = config.http.unwrap();
     assert_eq!((http.address, http.pool.num_workers), (vec![":1".to_owned()], 2));
     assert_eq!(config.server.env, [("A".to_owned(), "b".to_owned())]);
-    let text =
-        "metrics: {address: ':1', collect: {t: {type: summary, objectives: [{0.5: 0.05}, {0.9: 0.01}]}}}";
+    let text = "metrics: {address: ':1', collect: {t: {type: summary, objectives: [{0.5: 0.05}, {0.9: 0.01}, {1.4: 2.3}]}}}";
+    assert_eq!(
+        warnings(text),
+        [".rr.yaml:2: metrics.collect.t.objectives.1.4: is left out: a quantile is a number from 0 to 1"]
+    );
     assert_eq!(load(text).metrics.unwrap().collect[0].1.objectives, [0.5, 0.9]);
 }
 
