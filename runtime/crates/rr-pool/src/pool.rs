@@ -156,6 +156,10 @@ impl Pool {
     /// There is no room for it, it is too large, or the pool stops.
     pub fn submit(&self, request: Request) -> Result<Exchange, ExecError> {
         let size = request.context.len() + request.body.len();
+        if size == 0 {
+            // POOL-14: to a worker that would be no request.
+            return Err(ExecError::Soft("payload can not be empty".to_owned()));
+        }
         if size > self.max_payload {
             return Err(ExecError::TooLarge { size, limit: self.max_payload });
         }

@@ -198,6 +198,15 @@ async fn pool_06_over_memory_replaces_between_units() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pool_14_an_empty_payload_is_refused() {
+    let world = World::started(Limits::default()).await;
+    let error = world.pool.submit(crate::Request::default()).expect_err("refused");
+    assert_eq!(error.to_string(), "payload can not be empty");
+    let mut exchange = world.submit("x");
+    assert!(world.hand(1).serve() && answered(&mut exchange).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn pool_13_debug_is_a_fresh_worker_for_each_unit() {
     let limits = Limits { debug: true, max_jobs: 50, max_queue_size: 1, ..Limits::default() };
     let world = World::started(limits).await;
