@@ -177,6 +177,44 @@ fn hs_12_there_is_a_limit_of_streams_and_of_heads() {
 }
 
 #[test]
+fn a_worker_that_is_killed_costs_its_own_stream() {
+    let body = "if ($request->path() === '/die') { posix_kill(getmypid(), 9); }
+        if ($request->path() === '/half') {
+            return new Response((function () { yield str_repeat('x', 100000); usleep(50000); posix_kill(getmypid(), 9); yield 'y'; })());
+        }
+        usleep(2000);
+        return 'x';";
+    let server = options(body).workers(3).expect_errors().descriptors_may_grow().start();
+    runtime().block_on(async {
+        let (sender, _connection) = connect(&server, 1 << 20).await;
+        let all: Vec<_> = (0..60)
+            .map(|index| {
+                let mut sender = sender.clone();
+                let target = match index % 20 {
+                    7 => "/die",
+                    13 => "/half",
+                    _ => "/",
+                };
+                let request = get(&server, target);
+                tokio::spawn(async move {
+                    let answer = sender.send_request(request).await.expect("an answer");
+                    (target, answer.status().as_u16(), answer.into_body().collect().await.is_ok())
+                })
+            })
+            .collect();
+        for one in all {
+            let expected = match one.await.expect("a task") {
+                ("/die", status, _) => status == 502,
+                ("/half", status, whole) => status == 200 && !whole,
+                (_, status, whole) => status == 200 && whole,
+            };
+            assert!(expected);
+        }
+    });
+    server.stop();
+}
+
+#[test]
 fn a_client_that_resets_again_and_again_is_no_burden() {
     let server = options("usleep(1000); return 'x';").workers(2).start();
     runtime().block_on(async {
