@@ -1,6 +1,6 @@
 //! A page in a real browser: an upload with its progress, a login kept by a cookie, and a stream of events.
 
-use e2e::{Options, environment_has, eventually, is_root, program, until};
+use e2e::{Options, certificates, environment_has, eventually, is_root, program, until};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -95,15 +95,14 @@ function events() {
 upload().then(login).then(events);
 "#;
 
-/// The page as it is when its scripts are done.
-fn dom(url: &str) -> String {
+/// The page after its scripts have run.
+fn dom(url: &str, more: &[String]) -> String {
     let profile = tempfile::TempDir::with_prefix("rr-browser-").expect("a temporary directory");
     let tag = format!("RR_E2E_BROWSER={}", profile.path().display());
     let mut command = Command::new(program(&["chromium", "chromium-browser", "google-chrome"]));
     command.args([
         "--headless",
         "--disable-gpu",
-        "--disable-quic",
         "--no-first-run",
         "--disable-background-networking",
         "--disable-component-update",
@@ -113,6 +112,7 @@ fn dom(url: &str) -> String {
         "--virtual-time-budget=20000",
         "--dump-dom",
     ]);
+    command.args(more);
     if is_root() {
         command.arg("--no-sandbox");
     }
@@ -142,6 +142,23 @@ fn dom(url: &str) -> String {
     text
 }
 
+/// Whether all that the page does was done.
+#[track_caller]
+fn assert_complete(page: &str, what: &str) {
+    let line = |id: &str| {
+        let text = page.split_once(&format!("<p id=\"{id}\">")).map(|(_, rest)| rest);
+        text.and_then(|rest| rest.split("</p>").next()).unwrap_or_default().to_owned()
+    };
+    assert_eq!(line("error"), "", "{what}: {page}");
+    // The digest of 3 MiB of the letter a; browsers write quotes in names so.
+    let wanted = format!("200 [\"big %22one%22.txt\",3145728,\"{SHA1}\",\"\\u00fcnd &amp; so\"]");
+    assert_eq!(line("upload"), wanted, "{what}: {page}");
+    assert_eq!(line("progress"), "complete", "{what}: {page}");
+    assert_eq!(line("login"), "nobody true ann ann true", "{what}: {page}");
+    // The stream ends after three; the browser asks again and says what it has had.
+    assert_eq!(line("events"), "1:1 2:2 3:3 4:4 5:5 6:6 over", "{what}: {page}");
+}
+
 #[test]
 fn a_page_uploads_logs_in_and_hears_events() {
     for mode in ["classic", "globals", "snapshot"] {
@@ -157,21 +174,55 @@ fn a_page_uploads_logs_in_and_hears_events() {
             .ini("upload_max_filesize=8M")
             .ini("post_max_size=8M");
         let server = if mode == "snapshot" { options.descriptors_may_grow() } else { options }.start();
-        let page = dom(&format!("http://{}/", server.addr()));
-        let line = |id: &str| {
-            let text = page.split_once(&format!("<p id=\"{id}\">")).map(|(_, rest)| rest);
-            text.and_then(|rest| rest.split("</p>").next()).unwrap_or_default().to_owned()
-        };
-        assert_eq!(line("error"), "", "{mode}: {page}");
-        // The digest of 3 MiB of the letter a; browsers write quotes in names so.
-        let wanted = format!("200 [\"big %22one%22.txt\",3145728,\"{SHA1}\",\"\\u00fcnd &amp; so\"]");
-        assert_eq!(line("upload"), wanted, "{mode}: {page}");
-        assert_eq!(line("progress"), "complete", "{mode}: {page}");
-        assert_eq!(line("login"), "nobody true ann ann true", "{mode}: {page}");
-        // The stream ends after three; the browser asks again and says what it has had.
-        assert_eq!(line("events"), "1:1 2:2 3:3 4:4 5:5 6:6 over", "{mode}: {page}");
+        let page = dom(&format!("http://{}/", server.addr()), &["--disable-quic".to_owned()]);
+        assert_complete(&page, mode);
         server.stop();
     }
 }
 
 const SHA1: &str = "95fabf9f3f6a52aaadcf57e61a66fd56f893095b";
+
+/// HS-01, HS-12: the same page over TLS, by HTTP/2 and, where the browser is told to, by HTTP/3.
+#[test]
+fn a_browser_speaks_http_2_and_3() {
+    let dir = certificates();
+    let source = format!(
+        "<?php RoadRunner\\Server::create(['http' => ['pool' => ['num_workers' => 2], 'http3' => ['address' => '127.0.0.1:0'],
+                'ssl' => ['address' => '127.0.0.1:0', 'cert' => '{0}/server.crt', 'key' => '{0}/server.key']]])
+             ->files(getenv('HTTP_ADDRESS'), __DIR__ . '/public', 'globals')->run();",
+        dir.path().display()
+    );
+    let spoken =
+        "echo '<p id=\"spoken\">', $_SERVER['SERVER_PROTOCOL'], ' ', $_SERVER['HTTPS'] ?? '', '</p>';";
+    let index = INDEX.replacen("?>\n<!doctype html>", &format!("{spoken}\n?>\n<!doctype html>"), 1);
+    let server = Options::source(&source)
+        .file("public/index.php", &index)
+        .file("public/page.js", SCRIPT)
+        .file("sessions/.keep", "")
+        .ini("session.cookie_httponly=1")
+        .ini("upload_max_filesize=8M")
+        .ini("post_max_size=8M")
+        .descriptors_may_grow()
+        .start();
+    let shown = |what: &dyn Fn(&str) -> bool| {
+        server.addrs().iter().find(|address| what(address)).expect("an address").clone()
+    };
+    let two = shown(&|address| address.starts_with("https://") && !address.ends_with(')'));
+    let three = shown(&|address| address.ends_with(" (HTTP/3)")).replace(" (HTTP/3)", "");
+    // The browser trusts this key and nobody's signature.
+    let line = format!(
+        "openssl x509 -in {}/server.crt -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64",
+        dir.path().display()
+    );
+    let key = Command::new("sh").args(["-c", &line]).output().expect("openssl runs").stdout;
+    let trust = format!("--ignore-certificate-errors-spki-list={}", String::from_utf8_lossy(&key).trim());
+    for (url, more, spoken) in [
+        (&two, "--disable-quic".to_owned(), "HTTP/2.0 on"),
+        (&three, format!("--origin-to-force-quic-on={}", three.replace("https://", "")), "HTTP/3.0 on"),
+    ] {
+        let page = dom(&format!("{url}/"), &[trust.clone(), more]);
+        assert!(page.contains(&format!("<p id=\"spoken\">{spoken}</p>")), "{page}");
+        assert_complete(&page, spoken);
+    }
+    server.stop();
+}

@@ -200,6 +200,24 @@ fn what_the_protocol_says_is_done() {
 }
 
 #[test]
+fn the_end_of_the_server_finishes_a_request_on_a_connection_that_is_kept() {
+    let body = "touch(__DIR__ . '/began');
+        while (!file_exists(__DIR__ . '/go')) { usleep(1000); }
+        return 'done';";
+    let mut server = options(body).set("endure.grace_period", "'30s'").start();
+    let mut client = Client::connect(place(&server));
+    client.send(request(1, 1, GET));
+    eventually("it runs", || server.file("began").exists());
+    server.signal(15);
+    eventually("it stops", || server.logs.text().contains("stopping"));
+    std::fs::write(server.file("go"), "").expect("a file");
+    assert!(answer(&mut client).0.ends_with("done"));
+    assert!(client.is_closed_within(Duration::from_secs(10)), "and is not waited for");
+    assert_eq!(server.wait().code(), Some(0));
+    server.over();
+}
+
+#[test]
 fn what_is_no_fastcgi_ends_its_connection_only() {
     let server = options("return 'x';")
         .set("http.header_timeout", "'500ms'")

@@ -72,6 +72,11 @@ impl Shared {
         let limit = self.config.max_connections;
         limit > 0 && self.connections.lock().len() >= limit
     }
+
+    /// Nothing new is begun.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
 }
 
 /// A connection, as the watchdog sees it.

@@ -74,7 +74,7 @@ async fn run(io: Io, common: &Client) -> io::Result<()> {
             end(&mut writer, id, End::Complete).await?;
             return Ok(());
         }
-        if !keep {
+        if !keep || common.shared.is_draining() {
             return writer.shutdown().await;
         }
     }
