@@ -3,6 +3,11 @@
 
 use std::collections::HashMap;
 
+/// Bytes of a file.
+pub(crate) const MAX_SIZE: u64 = 1 << 20;
+/// Bytes of all values: a few lines that name each other could stand for more than there is memory.
+const MAX_VALUES: usize = 4 << 20;
+
 /// The variables of a text, in its order.
 ///
 /// # Errors
@@ -13,17 +18,23 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     }
     let text = text.replace("\r\n", "\n");
     let mut rest = text.as_str();
-    let (mut variables, mut known) = (Vec::new(), HashMap::new());
+    let (mut variables, mut known, mut total) = (Vec::new(), HashMap::new(), 0);
     while let Some(statement) = statement(rest) {
         let line = || 1 + text[..text.len() - statement.len()].matches('\n').count();
         let (name, value) = name(statement).map_err(|wrong| format!("line {}: {wrong}", line()))?;
         let (value, left) = value_of(value, &known).map_err(|wrong| format!("line {}: {wrong}", line()))?;
+        total += value.len();
+        if total > MAX_VALUES {
+            return Err(format!("line {}: {TOO_MUCH}", line()));
+        }
         known.insert(name.to_owned(), value.clone());
         variables.push((name.to_owned(), value));
         rest = left;
     }
     Ok(variables)
 }
+
+const TOO_MUCH: &str = "the values are bigger than 4 MiB";
 
 /// Reads anything; must not panic.
 pub fn fuzz(text: &str) {
@@ -82,13 +93,13 @@ fn value_of<'a>(text: &'a str, known: &HashMap<String, String>) -> Result<(Strin
             begins
         });
         let value = comment.map_or(line, |(at, _)| &line[..at]);
-        return Ok((expand(value.trim_matches(is_space), known), &text[end..]));
+        return Ok((expand(value.trim_matches(is_space), known)?, &text[end..]));
     };
     let mut before = quote;
     for (at, letter) in text.char_indices().skip(1) {
         if letter == quote && before != '\\' {
             let value = text[..at].trim_matches(quote);
-            let value = if quote == '"' { expand(&unescape(value), known) } else { value.to_owned() };
+            let value = if quote == '"' { expand(&unescape(value), known)? } else { value.to_owned() };
             return Ok((value, &text[at + 1..]));
         }
         before = letter;
@@ -116,7 +127,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// `$NAME` and `${NAME}` of what the file has set before; `\$` is a dollar.
-fn expand(text: &str, known: &HashMap<String, String>) -> String {
+fn expand(text: &str, known: &HashMap<String, String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -138,10 +149,13 @@ fn expand(text: &str, known: &HashMap<String, String>) -> String {
             continue;
         }
         out.push_str(known.get(&inner[..end]).map_or("", String::as_str));
+        if out.len() > MAX_VALUES {
+            return Err(TOO_MUCH.to_owned());
+        }
         rest = inner[end..].strip_prefix('}').unwrap_or(&inner[end..]);
     }
     out.push_str(rest);
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -198,6 +212,13 @@ mod tests {
         );
         assert_eq!(parse("A=1\nB=\"2"), Err("line 2: a quoted value that does not end".to_owned()));
         assert_eq!(parse("A=1\nhello\nB=2"), Err("line 2: expected NAME=value, got \"hello\"".to_owned()));
+    }
+
+    #[test]
+    fn a_few_lines_cannot_stand_for_all_of_memory() {
+        let mut text = "A=0123456789\n".to_owned();
+        (0..60).for_each(|_| text.push_str("A=$A$A$A$A\n"));
+        assert!(parse(&text).expect_err("refused").ends_with(TOO_MUCH));
     }
 
     proptest! {

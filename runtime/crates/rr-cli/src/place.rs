@@ -187,7 +187,12 @@ fn go(folder: &Path) -> std::io::Result<()> {
 
 /// CFG-01: what is set stays; a file that is not there is an error.
 fn read_variables(path: &Path, set_env: &mut dyn FnMut(&str, &str)) -> Result<(), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut text = String::new();
+    let mut file = File::open(path).map_err(wrong)?.take(dotenv::MAX_SIZE + 1);
+    if file.read_to_string(&mut text).map_err(wrong)? as u64 > dotenv::MAX_SIZE {
+        return Err(format!("{}: is bigger than 1 MiB", path.display()));
+    }
     for (name, value) in dotenv::parse(&text).map_err(|wrong| format!("{}: {wrong}", path.display()))? {
         if std::env::var_os(&name).is_none() {
             set_env(&name, &value);
