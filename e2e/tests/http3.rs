@@ -155,6 +155,28 @@ fn hs_01_http_3_is_served() {
 }
 
 #[test]
+fn http_15_early_hints_come_before_the_answer() {
+    let dir = certificates();
+    let body = "$response = new Response('x', 418);
+        $response->earlyHints(['Link' => '</a.css>; rel=preload']);
+        $response->earlyHints(['Link' => '</b.js>; rel=preload']);
+        return $response;";
+    let server = options(body, dir.path()).start();
+    runtime().block_on(async {
+        let client = connect(place(&server), tls(dir.path(), false)).await.expect("connects");
+        let mut stream = client.requests.clone().send_request(get("/")).await.expect("sent");
+        stream.finish().await.expect("finished");
+        for link in ["</a.css>; rel=preload", "</b.js>; rel=preload"] {
+            let hints = stream.recv_response().await.expect("hints");
+            assert_eq!((hints.status().as_u16(), hints.headers()["link"].to_str().ok()), (103, Some(link)));
+        }
+        assert_eq!(stream.recv_response().await.expect("a response").status().as_u16(), 418);
+        client.quic.close(0_u32.into(), b"");
+    });
+    server.stop();
+}
+
+#[test]
 fn clients_are_told_of_it_and_shown_what_ssl_asks_for() {
     let dir = certificates();
     let file = |name: &str| format!("'{}'", dir.path().join(name).display());

@@ -324,6 +324,7 @@ pub(crate) fn client(
         activity: Arc::clone(&entry.activity),
         door: Arc::clone(door),
         spoken,
+        hints: None,
         https: door.is_secure(),
         remote: peer.map_or_else(String::new, |peer| peer.ip().to_string()),
         remote_port: peer.map_or(0, |peer| peer.port()),

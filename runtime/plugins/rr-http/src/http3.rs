@@ -20,6 +20,7 @@ use rr_net::Options;
 use rr_tls::{Certificates, Clients, TlsError, Versions};
 use std::fmt;
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
@@ -205,10 +206,29 @@ async fn request(resolver: RequestResolver<h3_quinn::Connection, Bytes>, client:
     let mut feeding = JoinSet::new();
     feeding.spawn(feed(receiver, feeder));
     let patience = client.shared.config.write_timeout;
-    let Ok(response) = service::handle(client, Request::from_parts(parts, Inbound::Fed(body))).await;
+    let (hints, mut early) = mpsc::channel(1);
+    let client = Arc::new(Client { hints: Some(hints), ..(*client).clone() });
+    let mut handling = pin!(service::handle(client, Request::from_parts(parts, Inbound::Fed(body))));
+    let response = loop {
+        tokio::select! {
+            biased;
+            Some(interim) = early.recv() => hint(&mut sender, interim, patience).await,
+            Ok(response) = &mut handling => break response,
+        }
+    };
+    // They may have come together.
+    while let Ok(interim) = early.try_recv() {
+        hint(&mut sender, interim, patience).await;
+    }
     if answer(&mut sender, response, is_head, patience).await.is_err() {
         sender.stop_stream(Code::H3_INTERNAL_ERROR);
     }
+}
+
+/// Sends an interim response. What is wrong with the stream is seen with the answer.
+async fn hint(sender: &mut Sender, mut interim: http::Response<()>, patience: Duration) {
+    interim.headers_mut().remove(CONNECTION);
+    let _ = within(patience, sender.send_response(interim)).await;
 }
 
 /// Hands a body on as it comes.

@@ -109,9 +109,9 @@ pub(crate) async fn try_wait(
         let sendfile = Chain::takes_sendfile(client.shared.chain.as_ref(), client.shared.context.command);
         let head = head_of(&frame, sendfile).map_err(ExecError::Protocol)?;
         if head.status.is_informational() {
-            // HTTP-15. A client of HTTP/1.0 knows none; 100 is sent by the server itself.
-            if client.takes_interim(request.version) && head.status != StatusCode::CONTINUE {
-                client.activity.send_interim(interim(&head)).await;
+            // HTTP-15. 100 is sent by the server itself.
+            if head.status != StatusCode::CONTINUE {
+                client.send_interim(request.version, head.status, head.headers).await;
             }
             continue;
         }
@@ -182,10 +182,11 @@ pub(crate) fn trailers(context: &[u8]) -> Option<HeaderMap> {
     view.headers().map(|(name, value)| header(name, value).ok()).collect()
 }
 
-fn interim(head: &Head) -> Bytes {
-    let reason = head.status.canonical_reason().unwrap_or_default();
-    let mut text = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).into_bytes();
-    for (name, value) in &head.headers {
+/// An interim response of HTTP/1.1.
+pub(crate) fn interim(status: StatusCode, headers: &HeaderMap) -> Bytes {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut text = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    for (name, value) in headers {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
         text.extend_from_slice(value.as_bytes());

@@ -20,6 +20,7 @@ use rr_wire::http::{RequestHead, encode_request};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// One connection.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) door: Arc<Door>,
     /// What is spoken with it.
     pub(crate) spoken: Spoken,
+    /// Takes interim responses of this one request, where they do not go between what hyper writes.
+    pub(crate) hints: Option<mpsc::Sender<Response<()>>>,
     /// It came over TLS, to us or to the web server in front.
     pub(crate) https: bool,
     /// The peer's address without a port (HTTP-05).
@@ -58,9 +61,17 @@ impl Client {
         if self.https { "https" } else { "http" }
     }
 
-    /// HTTP-15: a client of HTTP/1.0 knows no interim responses, and hyper has no door for those of streams.
-    pub(crate) fn takes_interim(&self, version: Version) -> bool {
-        self.spoken == Spoken::Http1 && version == Version::HTTP_11
+    /// HTTP-15: a client of HTTP/1.0 knows no interim responses, and hyper has no door for those of HTTP/2.
+    pub(crate) async fn send_interim(&self, version: Version, status: StatusCode, headers: HeaderMap) {
+        if let Some(hints) = &self.hints {
+            let mut response = Response::new(());
+            *response.status_mut() = status;
+            *response.headers_mut() = headers;
+            // An error means that nobody wants it.
+            let _ = hints.send(response).await;
+        } else if self.spoken == Spoken::Http1 && version == Version::HTTP_11 {
+            self.activity.send_interim(respond::interim(status, &headers)).await;
+        }
     }
 }
 
