@@ -7,7 +7,8 @@ use std::time::Duration;
 /// What there is to say.
 pub(crate) struct Banner {
     pub(crate) addresses: Vec<String>,
-    pub(crate) workers: usize,
+    /// `None`: one for each request.
+    pub(crate) workers: Option<usize>,
     pub(crate) php: String,
     pub(crate) pid: u32,
     pub(crate) boot: Duration,
@@ -29,10 +30,8 @@ impl Banner {
             row("address", &paint("36", address));
         }
         let memory = self.memory / (1024 * 1024);
-        row(
-            "workers",
-            &format!("{}, app booted in {} ms ({memory} MB)", self.workers, self.boot.as_millis()),
-        );
+        let workers = self.workers.map_or("one for each request".to_owned(), |count| count.to_string());
+        row("workers", &format!("{workers}, app booted in {} ms ({memory} MB)", self.boot.as_millis()));
         row("PHP", &self.php);
         if let Some(dev) = &self.dev {
             row("dev", &paint("33", &format!("development mode, not for production; {dev}")));
@@ -52,7 +51,7 @@ impl Banner {
             let boot_ms = u64::try_from(self.boot.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(
                 target: "server", version = env!("CARGO_PKG_VERSION"), address = self.addresses.join(", "),
-                workers = self.workers, php = self.php, pid = self.pid, boot_ms,
+                workers = self.workers.unwrap_or(0), php = self.php, pid = self.pid, boot_ms,
                 dev = self.dev, stop = format!("kill -TERM {}", self.pid), "RoadRunner server started"
             );
         }
@@ -67,7 +66,7 @@ mod tests {
     fn the_banner_says_address_workers_php_and_how_to_stop() {
         let banner = Banner {
             addresses: vec!["http://127.0.0.1:8080".to_owned()],
-            workers: 4,
+            workers: Some(4),
             php: "8.2.1".to_owned(),
             pid: 77,
             boot: Duration::from_millis(40),

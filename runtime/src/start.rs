@@ -336,7 +336,7 @@ impl Server {
         let zygote = Arc::clone(&generation.zygote);
         let methods = Arc::new(Methods { registry, dev: dev.clone() });
         let max_payload = rr_shm::frames::max_payload(ring);
-        let workers = limits.num_workers;
+        let (workers, debug) = (limits.num_workers, limits.debug);
         let pool = Pool::new(
             plugin.name(),
             limits,
@@ -392,8 +392,16 @@ impl Server {
         }
         let watched = dev.as_ref().map(|dev| format!("watching {} folders", dev.watched()));
         let php = self.php;
-        Banner { addresses, workers, php, pid, boot: booted.took, memory: booted.memory, dev: watched }
-            .show();
+        Banner {
+            addresses,
+            workers: (!debug).then_some(workers),
+            php,
+            pid,
+            boot: booted.took,
+            memory: booted.memory,
+            dev: watched,
+        }
+        .show();
         if let Some(announce) = &self.announce {
             use std::io::Write;
             // A reader that has gone away needs no answer.
