@@ -144,10 +144,10 @@ fn cfg_07_environment_in_values() {
 #[test]
 fn cfg_06_overrides_win() {
     let server = with(GOOD)
-        .env("OVERRIDES", r#"["http.pool.num_workers=2", "http.pool.debug=true", "logs.level=debug"]"#)
+        .env("OVERRIDES", r#"["http.pool.num_workers=2", "http.pool.max_jobs=1", "logs.level=debug"]"#)
         .start();
     assert_eq!(server.banner()["workers"], 2);
-    assert_ne!(server.text("/"), server.text("/"), "debug: a worker per request");
+    assert_ne!(server.text("/"), server.text("/"), "max_jobs: a worker per request");
     server.stop();
     for wrong in [r#"["nonsense"]"#, r#"["http.pool.num_workers=x"]"#] {
         let end = with(GOOD).env("OVERRIDES", wrong).finish();
