@@ -105,6 +105,17 @@ fn http_08_to_11_bodies_are_raw_parsed_or_files() {
             (&"a.txt".into(), &"text/plain".into(), &3.into(), &0.into())
         );
         assert_eq!(answer["body"], serde_json::json!({"n": "v"}));
+        // No file was chosen; one has folders in its name; one is cut off.
+        let part = |rest: &str| format!("--b\r\nContent-Disposition: form-data; {rest}");
+        let none = part("name=\"e\"; filename=\"\"\r\nContent-Type: application/octet-stream\r\n\r\n\r\n");
+        let climbs = part("name=\"f\"; filename=\"../../etc/passwd\"\r\n\r\nabc\r\n");
+        let form = format!("{none}{climbs}--b--");
+        let (_, several) = post(&server, "/up", "multipart/form-data; boundary=b", form.as_bytes());
+        assert_eq!(several["body"], serde_json::json!({"e": ""}), "{way:?}");
+        let uploads = &several["request"]["uploads"];
+        assert_eq!((&uploads["f"]["name"], uploads.get("e")), (&"passwd".into(), None));
+        let cut = post(&server, "/up", "multipart/form-data; boundary=b", climbs.as_bytes()).0;
+        assert_eq!(cut, 400, "HTTP-10");
         let stored = file["tmpName"].as_str().expect("a path");
         eventually("the file goes with its request", || !std::path::Path::new(stored).exists());
         let (_, answer) = post(&server, "/empty", "application/x-www-form-urlencoded", b"");
@@ -126,6 +137,39 @@ fn http_08_to_11_bodies_are_raw_parsed_or_files() {
         }
         server.stop();
     }
+}
+
+/// HTTP-06, HTTP-07, HTTP-14, HS-05: what Go's server does on the way of a request and back.
+#[test]
+fn what_the_app_leaves_to_the_server_is_as_with_roadrunner() {
+    let server = faulty(Way::Pipes, "").start();
+    let response = server.get("/");
+    assert!(response.text().starts_with("pid "), "{}", response.text());
+    assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+    server.stop();
+
+    let server = example(Way::Pipes, "").start();
+    let mut client = server.client();
+    client.send(
+        "POST /a?b=c HTTP/1.1\r\nHost: x\r\nCookie: q=\"a b\"; bare\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n\
+         3\r\nabc\r\n0\r\nX-End: 1\r\n\r\n",
+    );
+    let answer: Value = serde_json::from_slice(&client.read().body).expect("JSON");
+    let request = &answer["request"];
+    assert_eq!(answer["length"], 3);
+    assert_eq!(request["cookies"], serde_json::json!({"q": "a b", "bare": ""}));
+    let names: Vec<&str> =
+        request["headers"].as_object().expect("headers").keys().map(String::as_str).collect();
+    assert_eq!(names, ["Cookie"]);
+    let line = server.logs.wait_for(|record| record["msg"] == "http log", e2e::SOON).expect("a line");
+    assert_eq!((&line["URI"], &line["URL"]), (&"/a?b=c".into(), &"/a?b=c".into()));
+    client.send("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
+    let response = client.read();
+    assert_eq!((response.status, response.body.len()), (200, 0), "no worker is asked");
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
+    assert_eq!(client.read().status, 400);
+    server.stop();
 }
 
 #[test]

@@ -1,12 +1,18 @@
 //! `Cookie` headers (RFC 6265, 4.2) with values as forms encode them (HTTP-07).
 
-/// The cookies of a header's value in order: names as they are, values decoded. What has no `=` is no cookie.
+/// The cookies of a header's value in order: names as they are, values decoded. What has no `=` is a name, and
+/// what has no name is none, as PHP and Go read it.
 pub fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], Vec<u8>)> {
-    line.split(|byte| *byte == b';').filter_map(|pair| {
-        let pair = pair.trim_ascii();
-        let mark = pair.iter().position(|byte| *byte == b'=')?;
-        Some((&pair[..mark], decode(&pair[mark + 1..])))
-    })
+    raw(line).map(|(name, value)| (name, decode(value)))
+}
+
+/// The same with values as they were sent.
+pub fn raw(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let pairs = line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).map(|pair| {
+        let mark = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        (&pair[..mark], pair.get(mark + 1..).unwrap_or_default())
+    });
+    pairs.filter(|(name, _)| !name.is_empty())
 }
 
 /// Percent-decoding, `+` is a space; what is no escape stays as it is.
@@ -45,7 +51,7 @@ mod tests {
         let line = b" a=1; b%20=x%20y+z%zz%4; none; =empty; a=2;";
         let found: Vec<(&[u8], Vec<u8>)> = pairs(line).collect();
         let expected: [(&[u8], &[u8]); 4] =
-            [(b"a", b"1"), (b"b%20", b"x y z%zz%4"), (b"", b"empty"), (b"a", b"2")];
+            [(b"a", b"1"), (b"b%20", b"x y z%zz%4"), (b"none", b""), (b"a", b"2")];
         assert_eq!(found, expected.map(|(name, value)| (name, value.to_vec())));
     }
 

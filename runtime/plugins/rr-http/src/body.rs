@@ -323,11 +323,10 @@ impl Log {
             value.map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let host = header("host");
         Some(Box::new(Self {
             method: request.method().to_string(),
             uri: target.to_owned(),
-            url: format!("{}://{host}{target}", client.scheme()),
+            url: request.uri().to_string(),
             remote: match client.remote_port {
                 0 => client.remote.clone(),
                 port if client.remote.contains(':') => format!("[{}]:{port}", client.remote),
@@ -340,7 +339,7 @@ impl Log {
             status: 0,
             access: access.then(|| Access {
                 query: request.uri().query().unwrap_or_default().to_owned(),
-                host,
+                host: header("host"),
                 user_agent: header("user-agent"),
                 referer: header("referer"),
             }),

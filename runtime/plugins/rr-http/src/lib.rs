@@ -23,6 +23,7 @@ mod resolve;
 mod respond;
 mod root;
 mod service;
+mod sniff;
 mod spool;
 mod traffic;
 mod uploads;

@@ -6,6 +6,7 @@ use crate::failure::{Failure, Own};
 use crate::files;
 use crate::middleware::Chain;
 use crate::service::Client;
+use crate::sniff;
 use crate::spool::{Budget, Spool};
 use bytes::Bytes;
 use http::header::{
@@ -14,6 +15,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
+use hyper::ext::ReasonPhrase;
 use rr_pool::{Exchange, ExecError, ReplyFrame};
 use rr_wire::http::{FILE, ResponseView};
 use std::ffi::OsStr;
@@ -120,7 +122,7 @@ pub(crate) async fn try_wait(
                 let path = path.clone();
                 send_file(frame, exchange, head, path, client, request).await
             }
-            None => whole(frame, exchange, head, &client.shared.buffers),
+            None => whole(frame, exchange, head, &client.shared.buffers, client.shared.context.command),
         });
     }
 }
@@ -197,9 +199,20 @@ pub(crate) fn interim(status: StatusCode, headers: &HeaderMap) -> Bytes {
 }
 
 /// A response whose body comes from the worker.
-fn whole(frame: ReplyFrame, exchange: Exchange, head: Head, buffers: &Arc<Budget>) -> Response<Body> {
+///
+/// `command`: its program was written for RoadRunner.
+fn whole(
+    frame: ReplyFrame,
+    exchange: Exchange,
+    head: Head,
+    buffers: &Arc<Budget>,
+    command: bool,
+) -> Response<Body> {
     let Head { status, mut headers, failed, .. } = head;
     let trailing = announced(&mut headers);
+    if command && let Some(kind) = sniff::missing(&headers, status, &frame.body) {
+        headers.insert(CONTENT_TYPE, kind);
+    }
     let body = if frame.more {
         Body::stream(Spool::start(frame.body, exchange, trailing, buffers))
     } else if let Some(trailing) = trailing.filter(|trailing| !trailing.is_empty()) {
@@ -219,6 +232,10 @@ fn whole(frame: ReplyFrame, exchange: Exchange, head: Head, buffers: &Arc<Budget
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if status.canonical_reason().is_none() {
+        // Without one, hyper says `<none>`.
+        response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
+    }
     if failed {
         response.extensions_mut().insert(Own);
     }

@@ -139,6 +139,10 @@ async fn run(
     let pool = &client.shared.context.pool;
     let (mut parts, mut body) = request.into_parts();
     check(&parts)?;
+    if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
+        // RFC 9110, 9.3.7: this asks the server, not the app.
+        return Ok(Response::new(Body::full(Bytes::new())));
+    }
     if let Some(chain) = &client.shared.chain
         && let Some(answer) = chain.enter(client, &mut parts, passed).await
     {
@@ -208,6 +212,9 @@ fn check(parts: &http::request::Parts) -> Result<(), Refusal> {
     match (hosts.next(), hosts.next()) {
         (None, _) if parts.version >= Version::HTTP_11 => return bad("the Host header is missing"),
         (Some(_), Some(_)) => return bad("more than one Host header"),
+        (Some(host), None) if !host.as_bytes().iter().all(|byte| is_host(*byte)) => {
+            return bad("the Host header is malformed");
+        }
         _ => {}
     }
     if parts.method == Method::CONNECT {
@@ -226,6 +233,12 @@ fn check(parts: &http::request::Parts) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// What may stand in `Host` (RFC 3986, 3.2.2 and 3.2.3), whatever sense it makes.
+const fn is_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'$'..=b'.' | b':' | b';' | b'=' | b'@' | b'[' | b']' | b'_' | b'~')
 }
 
 /// HS-02: behind the middleware, so that a page of another origin may read why.

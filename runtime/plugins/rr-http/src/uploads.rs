@@ -236,6 +236,8 @@ pub(crate) struct Received {
     pub(crate) block: Vec<u8>,
     /// To be kept until the request is over.
     pub(crate) stored: Option<Stored>,
+    /// Its closing boundary was there.
+    pub(crate) closed: bool,
 }
 
 impl Receiver {
@@ -268,7 +270,8 @@ impl Receiver {
         self.parser.end();
         self.drain().await?;
         let (block, stored) = (std::mem::take(&mut self.block), std::mem::take(&mut self.stored));
-        Ok(Received { block, stored: (!stored.0.is_empty()).then_some(stored) })
+        let closed = self.parser.is_closed();
+        Ok(Received { block, stored: (!stored.0.is_empty()).then_some(stored), closed })
     }
 
     async fn drain(&mut self) -> Result<(), TooMuch> {

@@ -6,7 +6,7 @@ use crate::middleware::Remote;
 use crate::service::Client;
 use crate::uploads::Stored;
 use bytes::Bytes;
-use http::header::{COOKIE, HOST};
+use http::header::{COOKIE, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Version};
 use rr_config::Codec;
 use rr_pool::ReplyFrame;
@@ -67,24 +67,34 @@ impl Context<'_> {
         self.parts.uri.query().unwrap_or_default()
     }
 
-    /// HTTP-06: names as Go writes them, without `Host`.
+    /// HTTP-06: names as Go writes them, without `Host` and what a body in chunks had, which is whole by now.
     pub(super) fn headers(&self) -> impl Iterator<Item = (String, Vec<&[u8]>)> {
         let headers: &HeaderMap = &self.parts.headers;
-        headers.keys().filter(|name| *name != HOST).map(|name| {
+        let gone = [HOST, TRANSFER_ENCODING, TRAILER];
+        headers.keys().filter(move |name| !gone.contains(name)).map(|name| {
             let values = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
             (canonical(name), values)
         })
     }
 
-    /// HTTP-07: the last of a name wins, what cannot be decoded is none.
+    /// HTTP-07.
     pub(super) fn cookies(&self) -> BTreeMap<Cow<'_, str>, String> {
-        let lines = self.parts.headers.get_all(COOKIE).iter();
-        let pairs = lines.flat_map(|line| cookie::pairs(line.as_bytes()));
-        pairs
-            .filter_map(|(name, value)| Some((String::from_utf8_lossy(name), String::from_utf8(value).ok()?)))
-            .filter(|(name, _)| !name.is_empty())
-            .collect()
+        cookies(self.parts.headers.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes))
     }
+}
+
+/// HTTP-07: the last of a name wins, quotes around a value are none of it, and what cannot be text is no cookie.
+fn cookies<'a>(lines: impl Iterator<Item = &'a [u8]>) -> BTreeMap<Cow<'a, str>, String> {
+    let inner = |value: &'a [u8]| {
+        value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+    };
+    lines
+        .flat_map(cookie::raw)
+        .filter_map(|(name, value)| {
+            let value = String::from_utf8(cookie::decode(inner(value))).ok()?;
+            Some((String::from_utf8_lossy(name), value))
+        })
+        .collect()
 }
 
 /// `X-Foo-Bar`.
@@ -172,6 +182,25 @@ mod tests {
         {
             assert_eq!(canonical(&HeaderName::from_static(name)), written);
         }
+    }
+
+    #[test]
+    fn http_07_cookies_are_those_that_go_reads_and_more() {
+        let lines: [&[u8]; 3] =
+            [b"a=1; b=\"q q\"; c=x%20y+z; d; =e; a=2", b"f=a=b; g=\"; h=100%", b"i=%ff; j={\"k\":1}"];
+        let found: Vec<(String, String)> =
+            cookies(lines.into_iter()).into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+        let expected = [
+            ("a", "2"),
+            ("b", "q q"),
+            ("c", "x y z"),
+            ("d", ""),
+            ("f", "a=b"),
+            ("g", "\""),
+            ("h", "100%"),
+            ("j", "{\"k\":1}"),
+        ];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     fn frame(codec: Flags, context: &'static [u8]) -> ReplyFrame {

@@ -122,6 +122,12 @@ async fn multipart(
     };
     let mut size = 0;
     let form = service::receive(body, uploads, &boundary, &client.shared.config, &mut size).await?;
+    if !form.closed {
+        return Err(Refusal::Status(
+            StatusCode::BAD_REQUEST,
+            "the multipart form ends before its last boundary",
+        ));
+    }
     let (fields, files) = tree::of_block(&form.block).map_err(bad_form)?;
     Ok(Payload::parsed(fields, Some(files), form.stored))
 }

@@ -65,23 +65,36 @@ impl<T> Branch<T> {
     }
 }
 
-/// The parts of a name: `a[b][]` is `a`, `b` and the empty one. Blanks are no part of it.
+/// The parts of a name as RoadRunner takes them apart: `a[b][]` is `a`, `b` and the empty one. A bracket alone ends a
+/// part as well, and blanks are no part of it.
 fn path(name: &str) -> Vec<Cow<'_, str>> {
-    let plain = |text| -> Cow<'_, str> {
-        let text: &str = text;
-        if text.contains(' ') { text.replace(' ', "").into() } else { text.into() }
-    };
-    let Some((first, rest)) = name.split_once('[') else { return vec![plain(name)] };
-    let mut keys = vec![plain(first)];
-    let mut rest = rest;
-    while let Some((key, behind)) = rest.split_once(']') {
-        keys.push(plain(key));
-        match behind.strip_prefix('[') {
-            Some(next) => rest = next,
-            None => break,
+    if !name.contains(['[', ']', ' ']) {
+        return vec![name.into()];
+    }
+    let mut keys = vec![String::new()];
+    let (mut opened, mut closed) = (false, false);
+    for char in name.chars() {
+        match char {
+            ' ' => {}
+            '[' => (opened, closed) = (true, false),
+            ']' => {
+                if opened {
+                    keys.push(String::new());
+                }
+                (opened, closed) = (false, true);
+            }
+            other => {
+                if opened || closed {
+                    keys.push(String::new());
+                }
+                (opened, closed) = (false, false);
+                if let Some(key) = keys.last_mut() {
+                    key.push(other);
+                }
+            }
         }
     }
-    keys
+    keys.into_iter().map(Cow::Owned).collect()
 }
 
 fn mount<T: Leaf>(tree: &mut Branch<T>, name: &str, value: T) -> Result<(), FormError> {
@@ -193,7 +206,9 @@ impl Serialize for File<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = String::from_utf8_lossy;
         let mut map = serializer.serialize_map(Some(5))?;
-        map.serialize_entry("name", &text(self.0.file_name))?;
+        // Its folders are the client's.
+        let name = self.0.file_name.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty());
+        map.serialize_entry("name", &text(name.unwrap_or_default()))?;
         map.serialize_entry("mime", &text(self.0.mime))?;
         map.serialize_entry("size", &self.0.size)?;
         map.serialize_entry("error", &self.0.error)?;
@@ -216,6 +231,10 @@ pub(super) fn of_block(block: &[u8]) -> Result<(Vec<u8>, Vec<u8>), FormError> {
                 mount(&mut fields, &String::from_utf8_lossy(name), text(value))?;
             }
             Part::File(file) if file.error == form::GARBLED => {}
+            // Where no file was chosen, Go sees a field.
+            Part::File(file) if file.file_name.is_empty() => {
+                mount(&mut fields, &String::from_utf8_lossy(file.name), String::new())?;
+            }
             Part::File(file) => mount(&mut files, &String::from_utf8_lossy(file.name), File(file))?,
         }
     }
@@ -255,7 +274,11 @@ mod tests {
             ("a[b]=1&a=", r#"{"a":{"b":"1"}}"#),
             ("a", r#"{"a":""}"#),
             ("a=%E4", "{\"a\":\"\u{fffd}\"}"),
-            ("a[b=1", r#"{"a":"1"}"#),
+            ("a[b=1", r#"{"a":{"b":"1"}}"#),
+            ("a]=1", r#"{"a":"1"}"#),
+            ("a]b=1", r#"{"a":{"b":"1"}}"#),
+            ("a[b]c=1", r#"{"a":{"b":{"c":"1"}}}"#),
+            ("a[=1", r#"{"a":"1"}"#),
             ("", ""),
             ("&&", ""),
         ] {
@@ -281,7 +304,7 @@ mod tests {
         let mut block = Vec::new();
         let file = form::File {
             name: b"f[x]",
-            file_name: b"a.txt",
+            file_name: b"../../etc/a.txt",
             mime: b"text/plain",
             path: b"/tmp/php1",
             error: 0,
@@ -289,8 +312,10 @@ mod tests {
         };
         form::encode(&mut block, &Part::Field { name: b"a[]", value: b"<1>" }).expect("fits");
         form::encode(&mut block, &Part::File(file)).expect("fits");
+        let none = form::File { name: b"n", file_name: b"", path: b"", error: 4, size: 0, ..file };
+        form::encode(&mut block, &Part::File(none)).expect("fits");
         let (fields, files) = of_block(&block).expect("sound");
-        assert_eq!(fields, br#"{"a":["<1>"]}"#);
+        assert_eq!(fields, br#"{"a":["<1>"],"n":""}"#);
         let expected =
             r#"{"f":{"x":{"name":"a.txt","mime":"text/plain","size":3,"error":0,"tmpName":"/tmp/php1"}}}"#;
         assert_eq!(files, expected.as_bytes());
