@@ -320,6 +320,12 @@ fn a_fork_is_what_a_plain_command_gets_and_others_say_why_not() {
     let server = example(Way::Fork, "").start();
     assert!(names(&server).iter().any(|name| name == "rr-worker"), "{:?}", names(&server));
     server.stop();
+    // The opcache of the server's PHP is on.
+    let worker = workspace().join("examples/roadrunner/worker.php");
+    let asks = format!("{} -d opcache.enable_cli=1 {}", php(), worker.display());
+    let server = options(Way::Fork, &asks, "").start();
+    assert!(names(&server).iter().any(|name| name == "rr-worker"), "{:?}", names(&server));
+    server.stop();
     for (command, why) in [
         ("sh -c 'exec php WORKER'", "is not the PHP of the server"),
         ("php -n WORKER", "PHP's option -n"),

@@ -87,7 +87,7 @@ impl Nursery {
     /// The command of the pool's workers as `config` has it.
     pub(crate) fn commands(&self, config: &Config) -> Option<Arc<Commands>> {
         let (base, link) = self.company.as_ref()?;
-        Commands::new(config, base, link, &self.command.binary).map(Arc::new)
+        Commands::new(config, base, link, &self.command.binary, &self.command.args).map(Arc::new)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use rr_process::Script;
 use rr_service::command;
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The script of a command.
+/// The script of a command. `php` is the server's PHP, `options` the command line that it is started with.
 ///
 /// # Errors
 /// The text of why it needs a program of its own.
@@ -15,6 +15,7 @@ pub(super) fn script(
     env: &[(Vec<u8>, Vec<u8>)],
     cwd: &CStr,
     php: &Path,
+    options: &[CString],
 ) -> Result<Script, String> {
     let (first, rest) = words.split_first().ok_or("the command is empty")?;
     let path = env.iter().find(|(name, _)| name == b"PATH").map_or(&b""[..], |(_, path)| path);
@@ -24,19 +25,38 @@ pub(super) fn script(
     if !same {
         return Err(format!("{} is not the PHP of the server, {}", found.display(), php.display()));
     }
-    let mut script = parse(rest)?;
+    let mut script = parse(rest, options.iter().all(|option| keeps_opcache(option.to_bytes())))?;
     script.env = Vec::new();
     Ok(script)
 }
 
-fn parse(words: &[String]) -> Result<Script, String> {
+/// Whether a switch of the opcache is on, as PHP reads it. `None`: the setting is no such switch.
+fn opcache_switch(name: &str, value: &str) -> Option<bool> {
+    let on = || matches!(value.to_ascii_lowercase().as_str(), "1" | "on" | "yes" | "true");
+    matches!(name, "opcache.enable" | "opcache.enable_cli").then(on)
+}
+
+/// The server's PHP has the opcache on unless its command line says otherwise.
+fn keeps_opcache(option: &[u8]) -> bool {
+    let option = String::from_utf8_lossy(option);
+    let (name, value) = setting(option.strip_prefix("-d").unwrap_or(&option));
+    opcache_switch(name, value) != Some(false)
+}
+
+fn setting(text: &str) -> (&str, &str) {
+    let (name, value) = text.split_once('=').unwrap_or((text, "1"));
+    (name.trim(), value.trim().trim_matches('"'))
+}
+
+/// `opcache`: the server's PHP has it on.
+fn parse(words: &[String], opcache: bool) -> Result<Script, String> {
     let mut ini = Vec::new();
     let mut named = None;
     let mut words = words.iter().peekable();
     let nothing = || "the command names no script".to_owned();
     // As PHP: options end at the first word that is none, or behind `--`.
     while let Some(option) = words.next_if(|word| word.starts_with('-')) {
-        let setting = match option.as_str() {
+        let given = match option.as_str() {
             "--" => break,
             "-f" => {
                 named = Some(words.next().ok_or_else(nothing)?);
@@ -46,12 +66,15 @@ fn parse(words: &[String]) -> Result<Script, String> {
             "-" => return Err("the script comes from stdin".to_owned()),
             other => other.strip_prefix("-d").ok_or_else(|| format!("PHP's option {other}"))?,
         };
-        let (name, value) = setting.split_once('=').unwrap_or((setting, "1"));
-        let name = name.trim();
+        let (name, value) = setting(given);
+        if opcache && opcache_switch(name, value) == Some(true) {
+            // It is so.
+            continue;
+        }
         if matches!(name, "extension" | "zend_extension") || name.starts_with("opcache.") {
             return Err(format!("{name} can only be set when PHP starts"));
         }
-        ini.push((name.to_owned(), value.trim().trim_matches('"').to_owned()));
+        ini.push((name.to_owned(), value.to_owned()));
     }
     let path = named.or_else(|| words.next()).ok_or_else(nothing)?.clone();
     Ok(Script { server: 0, path, arguments: words.cloned().collect(), env: Vec::new(), ini })
@@ -62,7 +85,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Script, String> {
-        parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), true)
     }
 
     #[test]
@@ -78,6 +101,23 @@ mod tests {
         assert_eq!(parsed("-f w.php b -x").expect("plain").arguments, ["b", "-x"]);
         assert_eq!(parsed("w.php -- -x").expect("plain").arguments, ["--", "-x"]);
         assert_eq!(parsed("-- w.php").expect("plain").path, "w.php");
+    }
+
+    #[test]
+    fn an_opcache_that_is_on_may_be_asked_for() {
+        let words = ["-d", "opcache.enable_cli=1", "-dopcache.enable=On", "w.php"].map(str::to_owned);
+        assert_eq!(parse(&words, true).expect("plain").ini, []);
+        assert!(parse(&words, false).expect_err("it is off").contains("opcache.enable_cli can only"));
+        for (option, keeps) in [
+            ("opcache.enable_cli=1", true),
+            ("-dopcache.enable_cli=0", false),
+            ("opcache.enable=off", false),
+            ("opcache.enable", true),
+            ("-d", true),
+            ("server.php", true),
+        ] {
+            assert_eq!(keeps_opcache(option.as_bytes()), keeps, "{option}");
+        }
     }
 
     #[test]
@@ -98,6 +138,7 @@ mod tests {
             &[(b"PATH".to_vec(), b"/bin:/usr/bin".to_vec())],
             c"/",
             Path::new("/usr/bin/true"),
+            &[],
         );
         assert!(error.expect_err("another").contains("is not the PHP of the server"));
     }

@@ -102,7 +102,15 @@ pub(crate) struct Commands {
 
 impl Commands {
     /// The command of pool `http`: its own, or the server's.
-    pub(crate) fn new(config: &Config, base: &Base, link: &Link, php: &Path) -> Option<Self> {
+    ///
+    /// `options`: the command line of the server's PHP, `php`.
+    pub(crate) fn new(
+        config: &Config,
+        base: &Base,
+        link: &Link,
+        php: &Path,
+        options: &[CString],
+    ) -> Option<Self> {
         let pool = config.http.as_ref().map(|http| &http.pool)?;
         let words = if pool.command.is_empty() { &config.server.command } else { &pool.command };
         let mut env = pairs(&base.env);
@@ -123,7 +131,7 @@ impl Commands {
         let script = match (link, config.server.fork) {
             (Link::Socket(..), _) => Err("server.relay is a socket".to_owned()),
             (_, false) => Err("server.fork is off".to_owned()),
-            (Link::Pipes, true) => fork::script(words, &env, &base.cwd, php),
+            (Link::Pipes, true) => fork::script(words, &env, &base.cwd, php, options),
         };
         let own = [("RR_RELAY", dsn), ("RR_VERSION", COMPATIBLE), ("RR_MODE", "http")];
         let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -1,3 +1,5 @@
+//! The parser of multipart forms against what PHP and Go do with the same bytes.
+
 use super::*;
 
 const LIMITS: Limits = Limits { fields: 3, files: 2, field: 10, total: 60 };
