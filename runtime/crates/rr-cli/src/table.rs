@@ -38,10 +38,11 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// `3 days ago`, `12 minutes ago`, `5 seconds ago`.
+/// `3 days ago`, `12 minutes ago`, `5 seconds ago`, `now`.
 pub(crate) fn ago(seconds: u64) -> String {
     let (count, unit) = match seconds {
-        0..60 => (seconds, "second"),
+        0 => return "now".to_owned(),
+        1..60 => (seconds, "second"),
         60..3600 => (seconds / 60, "minute"),
         3600..86_400 => (seconds / 3600, "hour"),
         _ => (seconds / 86_400, "day"),
@@ -64,5 +65,6 @@ mod tests {
     fn amounts_are_short() {
         assert_eq!((bytes(1000).as_str(), bytes(20_300_000).as_str()), ("1 KB", "20.3 MB"));
         assert_eq!((ago(1).as_str(), ago(7300).as_str()), ("1 second ago", "2 hours ago"));
+        assert_eq!(ago(0), "now");
     }
 }
