@@ -1,7 +1,7 @@
 //! The state of a pool and the small moves on it. Time comes in as an argument; nothing here waits.
 
 use crate::unit::{Place, Trace, Unit};
-use crate::{ExecError, Limits, Process, State, StateCell, WorkerInfo};
+use crate::{ExecError, Interrupt, Limits, Process, State, StateCell, WorkerInfo};
 use rr_channel::{AnyChannel, Channel, Lane};
 use rr_shm::segment::MAX_UNITS;
 use rr_wire::{Bits, Flags, Header};
@@ -142,6 +142,12 @@ impl Worker {
     pub(crate) fn is_fast(&self) -> bool {
         let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX).max(1);
         self.estimate.saturating_mul(held) < FAST
+    }
+
+    /// What unit `sequence` waits for, nobody waits for any more.
+    pub(crate) fn tell_cancelled(&mut self, sequence: u32) {
+        self.channel.cancel(sequence);
+        self.process.interrupt(sequence, Interrupt::Cancelled);
     }
 
     /// Whether another unit can be written behind those it has.

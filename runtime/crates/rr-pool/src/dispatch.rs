@@ -2,7 +2,7 @@
 
 use crate::core::{Core, Held, Worker};
 use crate::unit::{Place, Unit};
-use crate::{ExecError, Interrupt, State};
+use crate::{ExecError, State};
 use rr_channel::{Channel, Lane};
 use rr_wire::{Bits, Flags, Header};
 use std::sync::Arc;
@@ -203,24 +203,26 @@ impl Core {
 
     /// Nobody waits for `unit` any more.
     pub(crate) fn cancel(&mut self, unit: &Arc<Unit>, now: Instant) {
-        let place = std::mem::replace(&mut unit.state.lock().place, Place::Over);
-        match place {
-            Place::Over => {}
-            Place::Queued => {
-                self.waiting -= 1;
-                // Clients that come and go while all workers are busy must not fill the memory.
-                if self.queue.len() > 2 * self.waiting + 64 {
-                    self.queue.retain(|unit| unit.state.lock().place == Place::Queued);
-                }
-            }
-            Place::At { slot, worker, sequence } => self.cancel_held(slot, worker, sequence, now),
+        let place = unit.state.lock().place;
+        if let Place::At { slot, worker, sequence } = place
+            && !self.cancel_held(slot, worker, sequence, now)
+        {
+            return;
         }
-        unit.wake_writer();
+        unit.abandon();
+        if place == Place::Queued {
+            self.waiting -= 1;
+            // Clients that come and go while all workers are busy must not fill the memory.
+            if self.queue.len() > 2 * self.waiting + 64 {
+                self.queue.retain(|unit| unit.state.lock().place == Place::Queued);
+            }
+        }
     }
 
-    fn cancel_held(&mut self, slot: usize, id: u64, sequence: u32, now: Instant) {
-        let Some(worker) = self.worker(slot).filter(|worker| worker.id == id) else { return };
-        let Some(index) = worker.held.iter().position(|held| held.sequence == sequence) else { return };
+    /// `false`: its worker was told the length of its body, so it gets all of it before it is told.
+    fn cancel_held(&mut self, slot: usize, id: u64, sequence: u32, now: Instant) -> bool {
+        let Some(worker) = self.worker(slot).filter(|worker| worker.id == id) else { return true };
+        let Some(index) = worker.held.iter().position(|held| held.sequence == sequence) else { return true };
         if worker.channel.revoke(sequence) {
             worker.held.remove(index);
             if index == 0 {
@@ -231,10 +233,13 @@ impl Core {
             }
             self.refill(slot, now);
         } else {
-            worker.held[index].cancelled = Some(now);
-            worker.channel.cancel(sequence);
-            // What it waits for, nobody waits for any more.
-            worker.process.interrupt(sequence, Interrupt::Cancelled);
+            let held = &mut worker.held[index];
+            held.cancelled = Some(now);
+            if held.body_open && held.unit.request.length.is_some() {
+                return false;
+            }
+            worker.tell_cancelled(sequence);
         }
+        true
     }
 }

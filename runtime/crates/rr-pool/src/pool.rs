@@ -246,6 +246,11 @@ impl Pool {
                 if let Some(front) = worker.held.front_mut() {
                     front.body_sent = true;
                     front.body_open &= part == BodyPart::More;
+                    let gone = front.cancelled.is_some() && !front.body_open;
+                    if gone {
+                        worker.tell_cancelled(sequence);
+                        unit.abandon();
+                    }
                 }
                 Poll::Ready(Ok(()))
             }

@@ -245,7 +245,9 @@ impl Core {
         }
         let returned = worker.held.pop_front();
         worker.front_changed(now);
-        if let Some(held) = returned.filter(|held| held.cancelled.is_none()) {
+        if let Some(held) = returned.as_ref().filter(|held| held.cancelled.is_some()) {
+            held.unit.abandon();
+        } else if let Some(held) = returned {
             let tries = {
                 let mut state = held.unit.state.lock();
                 state.returned += 1;
@@ -269,6 +271,10 @@ impl Core {
         let Some(worker) = self.worker(slot) else { return };
         if let Some(held) = worker.held.pop_front() {
             worker.last = (held.sequence, held.unit.id);
+            if held.cancelled.is_some() {
+                // The rest of its body may still be on its way.
+                held.unit.abandon();
+            }
             if worker.to_tell > 0 {
                 worker.to_tell -= 1;
                 seen.ended.push((worker.id, held.unit.id));

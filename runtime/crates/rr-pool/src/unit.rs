@@ -118,6 +118,13 @@ impl Unit {
         wake(&mut state.writer);
     }
 
+    /// Nobody waits for it any more, and nobody is to send its body.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.place = Place::Over;
+        wake(&mut state.writer);
+    }
+
     pub(crate) fn wake_writer(&self) {
         wake(&mut self.state.lock().writer);
     }

@@ -245,7 +245,7 @@ impl Session {
     /// The next piece of the running unit's body; `None` at its end.
     ///
     /// # Errors
-    /// `Cancelled` when the client goes away first, `NoUnit`, or a broken channel.
+    /// `Cancelled` when the client goes away before more of it has come, `NoUnit`, or a broken channel.
     pub fn read_body(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
         loop {
             let current = self.open().ok_or(SessionError::NoUnit)?;
@@ -253,12 +253,16 @@ impl Session {
             if !current.body_follows {
                 return Ok(None);
             }
-            if self.end.is_cancelled(sequence) {
-                return Err(SessionError::Cancelled);
-            }
-            let Some(frame) = self.next(Lane::Work)? else {
-                self.end.wait(Lane::Work, DATA, 0, sequence)?;
-                continue;
+            let frame = match self.next(Lane::Work)? {
+                Some(frame) => frame,
+                None if self.end.is_cancelled(sequence) => {
+                    // What was sent before it was said counts.
+                    self.next(Lane::Work)?.ok_or(SessionError::Cancelled)?
+                }
+                None => {
+                    self.end.wait(Lane::Work, DATA, 0, sequence)?;
+                    continue;
+                }
             };
             if frame.header.flags.has(Flags::CONTROL) {
                 return Err(SessionError::Unexpected("a control frame inside a request body".to_owned()));

@@ -1,6 +1,7 @@
 //! Clients that go away.
 
 use super::*;
+use crate::SendError;
 
 #[tokio::test(start_paused = true)]
 async fn cancelled_while_queued_a_unit_is_never_run() {
@@ -127,4 +128,70 @@ async fn cancelled_after_its_worker_died_a_unit_is_over_already() {
     settle().await;
     drop(exchange);
     assert_eq!((world.pool.queue_len(), world.ids(State::Ready)), (0, vec![2]));
+}
+
+/// Command workers are told the length of a body before it comes.
+fn submit_promised(world: &World) -> Exchange {
+    let request = Request { length: Some(8), ..request("upload", true) };
+    world.pool.submit(request).expect("taken")
+}
+
+const FOUR: Bytes = Bytes::from_static(b"half");
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_inside_a_body_of_a_known_length_the_worker_gets_the_rest_and_is_told_then() {
+    let world = World::with(1).await;
+    let hand = world.hand(1);
+    let exchange = submit_promised(&world);
+    let sender = exchange.body_sender();
+    let work = hand.started();
+    drop(exchange);
+    assert!(!hand.end.is_cancelled(work.sequence));
+    for _ in 0..2 {
+        assert_eq!(sender.send(FOUR).now_or_never(), Some(Ok(())));
+        assert_eq!(hand.part(work.sequence), Some(Part::More(FOUR.to_vec())));
+    }
+    assert!(!hand.end.is_cancelled(work.sequence));
+    assert_eq!(sender.finish().now_or_never(), Some(Ok(())));
+    assert_eq!(hand.part(work.sequence), Some(Part::Last(Vec::new())));
+    assert!(hand.end.is_cancelled(work.sequence));
+    assert_eq!(sender.finish().now_or_never(), Some(Err(SendError)));
+    hand.reply(work.sequence, "to nobody");
+    let mut next = world.submit("next");
+    assert!(hand.serve());
+    assert_eq!(answered(&mut next), Ok("next".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_inside_such_a_body_its_sender_ends_with_the_unit() {
+    for end in ["not started", "answered", "replaced", "dead"] {
+        let world = World::with(1).await;
+        let hand = world.hand(1);
+        let exchange = submit_promised(&world);
+        let sender = exchange.body_sender();
+        let sequence = (end != "not started").then(|| hand.started().sequence);
+        let client = tokio::spawn(async move {
+            loop {
+                sender.send(FOUR).await?;
+            }
+            #[expect(unreachable_code, reason = "names the type")]
+            Ok::<(), SendError>(())
+        });
+        if sequence.is_some() {
+            settle().await;
+            assert!(!client.is_finished());
+        }
+        drop(exchange);
+        match end {
+            "answered" => hand.reply(sequence.expect("started"), "to nobody"),
+            "replaced" => {
+                let stop = Header::new(Flags::CONTROL, Bits::default(), &[], 0);
+                assert!(hand.send(stop, [br#"{"stop":true}"#, b""]));
+            }
+            "dead" => hand.exit("exit code 255"),
+            _ => {}
+        }
+        settle().await;
+        assert_eq!(done(client).await, Err(SendError), "{end}");
+    }
 }

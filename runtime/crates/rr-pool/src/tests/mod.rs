@@ -119,7 +119,7 @@ impl Hand {
                 self.exit("exit code 0");
                 return None;
             }
-            let &[context, sequence] = frame.header.options() else { panic!("{:?}", frame.header) };
+            let &[context, sequence, ..] = frame.header.options() else { panic!("{:?}", frame.header) };
             if context == 0 || !self.end.start(sequence) {
                 continue;
             }
