@@ -127,11 +127,15 @@ impl Generation {
         let watched = pidfd.try_clone().and_then(reactor::watch).map_err(io("a descriptor for a worker"))?;
         let process = Arc::new(WorkerProcess { pidfd, foreign, _lifeline: lifeline });
         let tail = Tail::default();
-        self.read_output(reader.into(), tail.clone(), pid, worker, slot);
+        let lines = self.read_output(reader.into(), tail.clone(), pid, worker, slot);
         let ended = Box::pin(async move {
             let _ = watched.readable().await;
             let exit = obituary.read().await;
             drop(counts);
+            if exit != Exit::Code(0) {
+                // What it has said last is in the reason; a child of it may hold the pipe.
+                let _ = tokio::time::timeout(output::LAST_WORDS, lines).await;
+            }
             Ended { exit: describe(exit), last_words: tail.text() }
         });
         Ok(Spawned { pid, channel: AnyChannel::Shm(ShmChannel::new(end)), process, ended })
@@ -147,7 +151,14 @@ impl Generation {
         Ok((pid, rr_os::process::pidfd(pid)?, obituary))
     }
 
-    fn read_output(&self, pipe: OwnedFd, tail: Tail, pid: u32, worker: u64, slot: usize) {
+    fn read_output(
+        &self,
+        pipe: OwnedFd,
+        tail: Tail,
+        pid: u32,
+        worker: u64,
+        slot: usize,
+    ) -> tokio::task::JoinHandle<()> {
         let (pool, nursery) = (self.nursery.pool.clone(), Arc::clone(&self.nursery));
         tokio::spawn(async move {
             let log = |line: &str| {
@@ -158,7 +169,7 @@ impl Generation {
             if let Err(error) = output::read(pipe, tail, log).await {
                 tracing::warn!(target: "server", pool, pid, worker, "a worker's output is lost: {error}");
             }
-        });
+        })
     }
 }
 

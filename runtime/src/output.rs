@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::unix::pipe;
 
 /// Longest line; what is longer becomes several.
@@ -13,6 +14,8 @@ const LINE: usize = 16 * 1024;
 /// Lines and bytes kept.
 const TAIL_LINES: usize = 12;
 const TAIL_BYTES: usize = 4 * 1024;
+/// How long the last lines of a process that has ended are waited for.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The last lines of a process.
 #[derive(Debug, Clone, Default)]

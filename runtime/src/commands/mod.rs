@@ -33,8 +33,6 @@ use tokio::sync::watch;
 /// What RoadRunner says of a worker that does not come up (WRK-04).
 const NOT_READY: &str =
     "failed to spawn a worker, possible reasons: https://docs.roadrunner.dev/error-codes/allocate-timeout";
-/// How long the last lines of a process that has ended are waited for.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What programs are started with, whatever they are.
 #[derive(Debug, Clone)]
@@ -329,7 +327,7 @@ impl Program<'_> {
             group.over.store(true, Ordering::Release);
             keeper.finish(pid);
             // What it has said last is in the reason; a child that has left the group may hold the pipe.
-            let _ = tokio::time::timeout(LAST_WORDS, lines).await;
+            let _ = tokio::time::timeout(output::LAST_WORDS, lines).await;
             over.send_replace(Some(exit.to_string()));
         });
         Ok(Child { pid, process, tail, ended })
