@@ -227,6 +227,21 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
+fn a_client_that_leaves_its_body_is_no_error_of_the_app() {
+    let server =
+        Options::handler("return new Response(getmypid() . ' ' . strlen($request->body()));").start();
+    let pid = server.text("/");
+    let mut client = server.client();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    client.send(vec![b'x'; 500_000]);
+    drop(client);
+    let line = server.logs.expect("the client has gone away inside");
+    assert_eq!(line["level"], "info");
+    assert_eq!(server.text("/"), pid);
+    server.stop();
+}
+
+#[test]
 fn a_request_body_that_stalls_ends_with_408_or_a_gone_client() {
     let server = Options::handler(
         "try { return new Response('all ' . strlen($request->body())); }

@@ -82,9 +82,14 @@ pub(crate) fn stub() -> String {
     format!("\nnamespace RoadRunner {{\n{}{timeout}}}\n", classes.join("\n"))
 }
 
+/// The class of a cause.
+pub(crate) fn class(cause: Cause) -> Option<&'static ClassEntry> {
+    REGISTERED.with(|registered| registered.get().map(|classes| classes[cause as usize]))
+}
+
 /// An exception to throw.
 pub(crate) fn of(cause: Cause, text: impl Into<String>) -> PhpException {
-    let class = REGISTERED.with(|registered| registered.get().map(|classes| classes[cause as usize]));
+    let class = class(cause);
     PhpException::new(text.into(), 0, class.unwrap_or_else(ext_php_rs::zend::ce::exception))
 }
 

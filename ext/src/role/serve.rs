@@ -6,7 +6,7 @@ use crate::api::response::Parts;
 use crate::api::worker::Worker;
 use crate::role::answer::{self, Failure, end_of_ended, end_stream, send, send_error};
 use crate::role::{dev, hooks, leaks, session, vitals};
-use crate::zend::{self, Callable, Outcome};
+use crate::zend::{self, Callable, Ending, Outcome};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendClassObject, Zval};
@@ -189,7 +189,11 @@ fn settle(outcome: Outcome) -> bool {
         Outcome::Threw => {
             let text = dev::exception().or_else(zend::exception_text).unwrap_or_default();
             // The log line carries the request's number as long as the unit is open.
-            let sound = zend::report_exception();
+            let sound = match zend::handle_exception() {
+                Ending::Pending => client_gone().unwrap_or_else(zend::log_exception),
+                Ending::Handled | Ending::Left => true,
+                Ending::Broken => false,
+            };
             send_error(&text);
             sound
         }
@@ -198,6 +202,13 @@ fn settle(outcome: Outcome) -> bool {
             false
         }
     }
+}
+
+/// That a client goes away inside its request is no fault of an app that does not ask. `None`: it is something else.
+fn client_gone() -> Option<bool> {
+    let forgotten = exceptions::class(Cause::ClientGone).and_then(zend::forget_exception)?;
+    hooks::write(Level::Info, b"the client has gone away inside of its request");
+    Some(forgotten)
 }
 
 /// What PHP says of a fatal error.

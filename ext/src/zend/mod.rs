@@ -46,6 +46,7 @@ unsafe extern "C" {
     safe fn rr_report_exception() -> bool;
     safe fn rr_handle_exception() -> c_int;
     safe fn rr_log_exception() -> bool;
+    fn rr_forget_exception(class: *mut ClassEntry) -> c_int;
     safe fn rr_end_request(broken: bool) -> bool;
     fn rr_register_exception(name: *const c_char, length: usize, parent: *mut ClassEntry) -> *mut ClassEntry;
     fn rr_callable_new(callable: *const Zval) -> *mut RawCallable;
@@ -176,6 +177,15 @@ pub(crate) fn handle_exception() -> Ending {
 /// Ends the pending exception in the log; `false`: PHP is broken.
 pub(crate) fn log_exception() -> bool {
     rr_log_exception()
+}
+
+/// Forgets the pending exception if it is a `class`: `None` if it is not, `false` when PHP is broken.
+pub(crate) fn forget_exception(class: &'static ClassEntry) -> Option<bool> {
+    // SAFETY: a class that PHP has registered lives as long as PHP; it is only compared (Z2).
+    match unsafe { rr_forget_exception(std::ptr::from_ref(class).cast_mut()) } {
+        0 => None,
+        forgotten => Some(forgotten == 1),
+    }
 }
 
 /// Ends a request; `false`: the process must end.

@@ -483,6 +483,23 @@ bool rr_log_exception(void)
 	return sound && !rr_had_oom();
 }
 
+/* Forgets the pending exception if it is of this class: 0 it is not, 1 it is forgotten, 2 PHP is broken. */
+int rr_forget_exception(zend_class_entry *class)
+{
+	volatile int forgotten = 1;
+	if (!EG(exception) || !instanceof_function(EG(exception)->ce, class)) {
+		return 0;
+	}
+	zend_try {
+		/* Destructors of what its trace holds are PHP code. */
+		zend_clear_exception();
+	} zend_catch {
+		forgotten = 2;
+	} zend_end_try();
+	EG(exception) = NULL;
+	return rr_had_oom() ? 2 : forgotten;
+}
+
 /* Ends the pending exception: the app's exception handler gets it, else the error log. False: PHP is broken. */
 bool rr_report_exception(void)
 {
