@@ -2,7 +2,7 @@
 //! in shared memory.
 
 use e2e::command::{ALL, PROGRAMS, Way, example, faulty, json, options, php, post, sha1};
-use e2e::{Client, Options, Process, Server, eventually, free_port, skip, workspace};
+use e2e::{Client, Options, Process, Server, eventually, free_port, rr, skip, workspace};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -211,8 +211,7 @@ fn wrk_07_a_stream_with_pings_comes_whole() {
 
 /// A worker that streams without end until it is told to stop, or once without end.
 fn endless(way: Way) -> Options {
-    let worker =
-        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let worker = rr::worker();
     let endless = worker
         .replace("$line <= 20", "$line > 0")
         .replace("\"line {$line}\\n\"", "str_repeat(\"line {$line}\\n\", 100)");
@@ -272,8 +271,7 @@ fn wrk_06_a_worker_that_asks_to_be_replaced_loses_no_request() {
 
 #[test]
 fn http_16_a_client_that_leaves_does_not_disturb_the_app() {
-    let script =
-        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let script = rr::worker();
     let script = script.replace(
         "    if ($do === 'error') {",
         "    if ($do === 'sleep') {
@@ -364,8 +362,7 @@ fn a_reload_replaces_workers_and_loses_nothing() {
 #[test]
 fn a_script_that_calls_over_rpc_before_it_asks_for_work_gets_its_answer() {
     let port = free_port();
-    let worker =
-        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let worker = rr::worker();
     let call = "$socket = stream_socket_client($_SERVER['RR_RPC']);
         $head = pack('CCV', 16 | 5, 8, 15);
         fwrite($socket, $head . pack('V', crc32($head)) . \"\\0\\0\" . pack('VV', 1, 11) . 'rpc.Versiontrue');
@@ -419,8 +416,7 @@ fn workers_run_as_the_user_that_the_config_names() {
     }
     for way in ALL {
         let script = "<?php\nfwrite(STDERR, 'I am ' . posix_getpwuid(posix_geteuid())['name'] . ' at home in ' . getenv('HOME') . \"\\n\");\nrequire 'worker.inc';";
-        let worker =
-            std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+        let worker = rr::worker();
         let worker = worker.replace("declare(strict_types=1);", "");
         let yaml = format!("['{}', 'start.php']\n  user: nobody", php());
         let server = options(way, &yaml, "").file("start.php", script).file("worker.inc", &worker).start();
@@ -474,8 +470,7 @@ fn many_requests_find_many_workers() {
 #[test]
 fn a_file_for_errors_has_them_in_a_fork_too() {
     let script = "<?php\ntrigger_error('said by PHP', E_USER_WARNING);\nrequire 'worker.inc';";
-    let worker =
-        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the worker");
+    let worker = rr::worker();
     let worker = worker.replace("declare(strict_types=1);", "");
     for (way, to_file) in [(Way::Fork, true), (Way::Fork, false), (Way::Pipes, true)] {
         let dir = tempfile::tempdir().expect("a folder");

@@ -2,7 +2,7 @@
 //! goes.
 
 use e2e::command::{ALL, PROGRAMS, Way, example, faulty, json, options, php, post};
-use e2e::{Client, Options, Server, descriptors, eventually, free_port, kill, workspace};
+use e2e::{Client, Options, Server, descriptors, eventually, free_port, kill, rr};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -271,20 +271,21 @@ fn wrk_03_strangers_at_the_relay_disturb_nobody() {
 /// HTTP-16.
 #[test]
 fn a_client_that_leaves_its_upload_does_not_disturb_the_worker() {
-    let script =
-        std::fs::read_to_string(workspace().join("examples/roadrunner/worker.php")).expect("the example");
+    let script = rr::worker();
     let script = script.replace(
         "        $payload = $length > 0",
-        "        while ($length > 1_000_000 && !file_exists('go')) {
-            $GLOBALS['said'] ??= fwrite(STDERR, \"it begins\\n\");
-            usleep(10_000);
-            clearstatcache();
+        "        if ($length > 1_000_000) {
+            fwrite(STDERR, \"it begins\\n\");
+            // A pipe with a name: until somebody writes there.
+            fclose(fopen('go', 'r'));
         }
         $payload = $length > 0",
     );
     for way in ALL {
         let command = format!("['{}', 'worker.php']", php());
         let server = options(way, &command, "").file("worker.php", &script).start();
+        let made = std::process::Command::new("mkfifo").arg(server.file("go")).status();
+        assert!(made.expect("runs").success());
         let pid = json(&server, "/")["pid"].clone();
         let mut client = server.client();
         let body = vec![b'x'; 3_000_000];
@@ -293,7 +294,7 @@ fn a_client_that_leaves_its_upload_does_not_disturb_the_worker() {
         let open = descriptors(server.pid());
         drop(client);
         eventually("the server knows", || descriptors(server.pid()) < open);
-        std::fs::write(server.file("go"), "").expect("a file");
+        std::fs::write(server.file("go"), "").expect("a pipe");
         assert_eq!(json(&server, "/")["pid"], pid, "{way:?}");
         assert_eq!(server.logs.count("gone away"), 0, "{way:?}");
         server.stop();
